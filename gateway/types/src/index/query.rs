@@ -1,0 +1,107 @@
+//! Questions to the index, and answers.
+
+use crate::clock::Timestamp;
+use crate::id::{Incarnation, ObjectKey, SiteId, UploadId};
+use crate::record::{BlobRecord, BucketRecord, PartRecord, UploadRecord, VersionRecord};
+
+/// Which index this is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexIdentity {
+    /// The site.
+    pub site: SiteId,
+    /// Random number drawn when the index was first made, in hex; a restored backup gets a
+    /// new one only when told to.
+    pub epoch: String,
+}
+
+/// A key, seen in one snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lookup {
+    /// The bucket, if there is one.
+    pub bucket: Option<BucketRecord>,
+    /// The current version of the key, if there is one.
+    pub version: Option<Box<VersionRecord>>,
+    /// The version's blob.
+    pub blob: Option<Box<BlobRecord>>,
+}
+
+/// A listing of current versions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListQuery {
+    /// The bucket's life.
+    pub bucket: Incarnation,
+    /// Only keys that start with this.
+    pub prefix: String,
+    /// Fold keys that contain this after the prefix. Not empty.
+    pub delimiter: Option<String>,
+    /// Only keys and common prefixes after this text (exclusive). A common prefix counts as
+    /// after when it is greater than this; keys beneath a prefix equal to this are skipped
+    /// when a delimiter is given and this ends a common prefix.
+    pub after: Option<String>,
+    /// At most so many entries, keys and prefixes together.
+    pub limit: usize,
+}
+
+/// An entry of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListEntry {
+    /// A key with its current version.
+    Object(ObjectKey, Box<VersionRecord>),
+    /// A common prefix.
+    Prefix(String),
+}
+
+/// A page of a listing, in byte order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListPage {
+    /// Keys and prefixes.
+    pub entries: Vec<ListEntry>,
+    /// Whether more follow; the last entry's text is then the next page's `after`.
+    pub more: bool,
+}
+
+/// A listing of open uploads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadsQuery {
+    /// The bucket's life.
+    pub bucket: Incarnation,
+    /// Only keys that start with this.
+    pub prefix: String,
+    /// Fold keys that contain this after the prefix.
+    pub delimiter: Option<String>,
+    /// Only after this key, or after this upload of this key.
+    pub after: Option<(String, Option<UploadId>)>,
+    /// At most so many, uploads and prefixes together.
+    pub limit: usize,
+}
+
+/// A page of open uploads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UploadsPage {
+    /// Uploads in order of key and id.
+    pub uploads: Vec<UploadRecord>,
+    /// Folded prefixes.
+    pub prefixes: Vec<String>,
+    /// Where the next page goes on, when there is more.
+    pub next: Option<(String, Option<UploadId>)>,
+}
+
+/// A page of parts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PartsPage {
+    /// Parts in order of number.
+    pub parts: Vec<PartRecord>,
+    /// Whether more follow.
+    pub more: bool,
+}
+
+/// Depth and age of the outbox.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OutboxStats {
+    /// Entries by kind of work: replicate, clean, discard, abort, complete, repair.
+    pub depth: [u64; 6],
+    /// When the oldest entry was put there.
+    pub oldest: Option<Timestamp>,
+    /// When the oldest entry that waits for a replica was put there.
+    pub oldest_replicate: Option<Timestamp>,
+}

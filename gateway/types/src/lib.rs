@@ -23,4 +23,4 @@ pub mod index;
 pub mod operation;
 pub mod record;
 
-pub use error::{Error, ErrorCode};
+pub use error::{Error, ErrorCode, Result};

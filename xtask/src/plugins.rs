@@ -35,7 +35,7 @@ The toolchain is the installed one if it has the target wasm32-unknown-unknown
 type Result<T, E = String> = std::result::Result<T, E>;
 
 /// Runs the subcommand that `args` name.
-pub fn run(args: &[String]) -> ExitCode {
+pub(crate) fn run(args: &[String]) -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
     let outcome = match (root, args) {
         (Some(root), [command]) if command == "build" => build(root),
@@ -86,7 +86,9 @@ fn verify(root: &Path) -> Result<()> {
         eprintln!("plugins: sources, components and manifest agree");
         return Ok(());
     }
-    Err(format!("{mistakes}run `cargo xtask plugins build` and commit {BUILT}"))
+    Err(format!(
+        "{mistakes}run `cargo xtask plugins build` and commit {BUILT}"
+    ))
 }
 
 fn verify_one(root: &Path, plugin: &str, manifest: &Manifest) -> Result<()> {
@@ -124,9 +126,15 @@ fn verify_rebuild(root: &Path, manifest: &Manifest) -> Result<String> {
     for (plugin, component) in toolchain.build(root)? {
         let entry = manifest.entry(plugin)?;
         if entry.toolchain != toolchain.name {
-            eprintln!("{plugin}: builds; not compared, was built with {}", entry.toolchain);
+            eprintln!(
+                "{plugin}: builds; not compared, was built with {}",
+                entry.toolchain
+            );
         } else if hex(&Sha256::digest(&component)) != entry.component_sha256 {
-            let _ = writeln!(mistakes, "{plugin}: a rebuild with the same toolchain differs");
+            let _ = writeln!(
+                mistakes,
+                "{plugin}: a rebuild with the same toolchain differs"
+            );
         }
     }
     Ok(mistakes)
@@ -143,7 +151,11 @@ fn source_digest(root: &Path, plugin: &str) -> Result<String> {
     let mut digest = Sha256::new();
     for file in files {
         let bytes = fs::read(&file).map_err(|e| format!("{}: {e}", file.display()))?;
-        let name = file.strip_prefix(root).unwrap_or(&file).to_string_lossy().replace('\\', "/");
+        let name = file
+            .strip_prefix(root)
+            .unwrap_or(&file)
+            .to_string_lossy()
+            .replace('\\', "/");
         digest.update(format!("{name}\0{}\0", bytes.len()));
         digest.update(&bytes);
     }
@@ -175,7 +187,8 @@ struct Toolchain {
 
 impl Toolchain {
     fn find() -> Result<Option<Self>> {
-        let host_sysroot = PathBuf::from(output(Command::new("rustc").args(["--print", "sysroot"]))?);
+        let host_sysroot =
+            PathBuf::from(output(Command::new("rustc").args(["--print", "sysroot"]))?);
         let host_lld = rust_lld(&host_sysroot);
         let (rustc, builds_std) = match env::var_os("WEIR_WASM_RUSTC") {
             Some(rustc) => (PathBuf::from(rustc), true),
@@ -187,7 +200,9 @@ impl Toolchain {
                 (PathBuf::from("rustc"), false)
             }
         };
-        let linker = env::var_os("WEIR_WASM_LINKER").map(PathBuf::from).or(host_lld);
+        let linker = env::var_os("WEIR_WASM_LINKER")
+            .map(PathBuf::from)
+            .or(host_lld);
         let linker = linker.ok_or("no wasm linker: set WEIR_WASM_LINKER")?;
         let mut toolchain = Self {
             name: String::new(),
@@ -198,7 +213,11 @@ impl Toolchain {
         };
         let version = output(toolchain.command(&toolchain.rustc).arg("--version"))?;
         let lld = output(Command::new(&toolchain.linker).args(["-flavor", "wasm", "--version"]))?;
-        let std = if builds_std { "its own std" } else { "the target's std" };
+        let std = if builds_std {
+            "its own std"
+        } else {
+            "the target's std"
+        };
         toolchain.name = format!("{version}; {std}; {lld}");
         Ok(Some(toolchain))
     }
@@ -215,15 +234,21 @@ impl Toolchain {
     fn build(&self, root: &Path) -> Result<Vec<(&'static str, Vec<u8>)>> {
         let target_dir = root.join("target/plugins");
         let mut cargo = self.command(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.current_dir(root).args(["build", "--profile", "plugin", "--target", TARGET]);
+        cargo
+            .current_dir(root)
+            .args(["build", "--profile", "plugin", "--target", TARGET]);
         cargo.arg("--target-dir").arg(&target_dir);
         for plugin in PLUGINS {
             cargo.args(["-p", &format!("weir-plugin-{plugin}")]);
         }
         if self.builds_std {
-            cargo.arg("-Zbuild-std=std,panic_abort").env("RUSTC_BOOTSTRAP", "1");
+            cargo
+                .arg("-Zbuild-std=std,panic_abort")
+                .env("RUSTC_BOOTSTRAP", "1");
         }
-        cargo.env("RUSTC", &self.rustc).env("CARGO_INCREMENTAL", "0");
+        cargo
+            .env("RUSTC", &self.rustc)
+            .env("CARGO_INCREMENTAL", "0");
         cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", &self.linker);
         cargo.env("CARGO_ENCODED_RUSTFLAGS", self.rustflags(root)?);
         succeed(&mut cargo)?;
@@ -235,8 +260,17 @@ impl Toolchain {
             let mut componentize =
                 Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
             componentize.current_dir(root);
-            componentize.args(["run", "--quiet", "--release", "-p", "weir-componentize", "--"]);
-            componentize.arg(modules.join(format!("weir_plugin_{plugin}.wasm"))).arg(&output);
+            componentize.args([
+                "run",
+                "--quiet",
+                "--release",
+                "-p",
+                "weir-componentize",
+                "--",
+            ]);
+            componentize
+                .arg(modules.join(format!("weir_plugin_{plugin}.wasm")))
+                .arg(&output);
             succeed(&mut componentize)?;
             let bytes = fs::read(&output).map_err(|e| format!("{}: {e}", output.display()))?;
             components.push((plugin, bytes));
@@ -265,20 +299,30 @@ impl Toolchain {
 
 fn rust_lld(sysroot: &Path) -> Option<PathBuf> {
     let targets = fs::read_dir(sysroot.join("lib/rustlib")).ok()?;
-    targets.flatten().map(|target| target.path().join("bin/rust-lld")).find(|lld| lld.is_file())
+    targets
+        .flatten()
+        .map(|target| target.path().join("bin/rust-lld"))
+        .find(|lld| lld.is_file())
 }
 
 fn output(command: &mut Command) -> Result<String> {
     let result = command.output().map_err(|e| format!("{command:?}: {e}"))?;
     if !result.status.success() {
-        return Err(format!("{command:?}: {}", String::from_utf8_lossy(&result.stderr)));
+        return Err(format!(
+            "{command:?}: {}",
+            String::from_utf8_lossy(&result.stderr)
+        ));
     }
     Ok(String::from_utf8_lossy(&result.stdout).trim().to_owned())
 }
 
 fn succeed(command: &mut Command) -> Result<()> {
     let status = command.status().map_err(|e| format!("{command:?}: {e}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}")) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{command:?}: {status}"))
+    }
 }
 
 #[derive(Default)]
@@ -295,7 +339,9 @@ struct Entry {
 
 impl Manifest {
     fn entry(&self, plugin: &str) -> Result<&Entry> {
-        self.entries.get(plugin).ok_or_else(|| format!("{plugin}: not in {MANIFEST}"))
+        self.entries
+            .get(plugin)
+            .ok_or_else(|| format!("{plugin}: not in {MANIFEST}"))
     }
 
     fn render(&self) -> String {
@@ -316,7 +362,10 @@ impl Manifest {
         let mut section = String::new();
         for (number, line) in (1..).zip(text.lines()) {
             let wrong = || format!("{MANIFEST}:{number}: cannot read `{line}`");
-            if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            if let Some(name) = line
+                .strip_prefix('[')
+                .and_then(|rest| rest.strip_suffix(']'))
+            {
                 name.clone_into(&mut section);
             } else if !line.is_empty() && !line.starts_with('#') {
                 let (name, value) = line.split_once(" = ").ok_or_else(wrong)?;

@@ -1,6 +1,19 @@
 //! The gateway itself: what happens between a verified request and the backends.
 //!
-//! `core` knows the seams of [`weir_types`] and the policy host; it never names a concrete
-//! backend, index or protocol.
+//! `core` knows the seams of [`weir_types`]; it never names a concrete backend, index, policy
+//! engine or protocol. Start reading at [`pipeline`].
 
+pub mod authorize;
+pub mod backends;
+pub mod decide;
 pub mod front;
+pub mod gateway;
+mod ingest;
+pub mod object;
+pub mod observe;
+pub mod pipeline;
+pub mod replicate;
+pub mod settings;
+
+pub use gateway::{Gateway, Parts};
+pub use settings::Settings;

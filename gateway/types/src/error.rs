@@ -106,6 +106,8 @@ error_table! {
     InvalidDigest "InvalidDigest" 400 Never Client "The Content-MD5 given is not valid.";
     /// A part named in Complete is unknown or has another ETag.
     InvalidPart "InvalidPart" 400 Never Client "One or more of the named parts could not be found or has another ETag.";
+    /// partNumber of a read beyond the object's parts.
+    InvalidPartNumber "InvalidPartNumber" 416 Never Client "The requested part number is not satisfiable.";
     /// Parts named out of order.
     InvalidPartOrder "InvalidPartOrder" 400 Never Client "The parts were not named in ascending order.";
     /// Range not satisfiable.
@@ -116,6 +118,8 @@ error_table! {
     InvalidStorageClass "InvalidStorageClass" 400 Never Client "The storage class is not valid.";
     /// x-amz-tagging is wrong.
     InvalidTag "InvalidTag" 400 Never Client "The tags are not valid.";
+    /// A session token, where there are none.
+    InvalidToken "InvalidToken" 400 Never Client "Session tokens are not known here.";
     /// The path is not a valid URI.
     InvalidURI "InvalidURI" 400 Never Client "The URI could not be parsed.";
     /// Key above 1,024 bytes.

@@ -1,0 +1,196 @@
+//! The backends of a site: each with its facts, breaker, room and slots for the background.
+
+mod breaker;
+mod room;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use weir_types::backend::{Backend, BackendError};
+use weir_types::id::BackendId;
+
+pub use breaker::Breaker;
+pub use room::{PendingBytes, Room};
+
+use crate::observe::{BackendCall, Observer, OperationClass};
+use crate::settings::Settings;
+
+/// What configuration says about a backend, apart from how to reach it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackendFacts {
+    /// Its id.
+    pub id: BackendId,
+    /// Takes no new bytes; reads and deletes go on.
+    pub read_only: bool,
+    /// Bytes that it may hold at most, reservations included.
+    pub bytes_max: Option<u64>,
+}
+
+/// A backend with everything the core knows about it.
+pub struct BackendHandle {
+    facts: BackendFacts,
+    backend: Arc<dyn Backend>,
+    observer: Arc<dyn Observer>,
+    read_breaker: Breaker,
+    write_breaker: Breaker,
+    room: Room,
+    background: Arc<Semaphore>,
+    latency: Mutex<Option<Duration>>,
+}
+
+impl BackendHandle {
+    /// Its id.
+    pub fn id(&self) -> &BackendId {
+        &self.facts.id
+    }
+
+    /// What configuration says.
+    pub fn facts(&self) -> &BackendFacts {
+        &self.facts
+    }
+
+    /// The backend itself.
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+
+    /// Room for further bytes.
+    pub fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// Whether requests of this class are let through now. While a breaker is half open, only
+    /// one at a time.
+    pub fn admits(&self, class: OperationClass) -> bool {
+        self.breaker(class).admits()
+    }
+
+    /// Whether the breaker of this class is closed: nothing is known against the backend.
+    pub fn is_healthy(&self, class: OperationClass) -> bool {
+        self.breaker(class).is_closed()
+    }
+
+    /// Slots for the background; requests of clients do not pass through them.
+    pub fn background_slots(&self) -> &Arc<Semaphore> {
+        &self.background
+    }
+
+    /// Smoothed time to the first byte of reads; `None` before the first.
+    pub fn latency(&self) -> Option<Duration> {
+        *self.latency.lock()
+    }
+
+    fn breaker(&self, class: OperationClass) -> &Breaker {
+        match class {
+            OperationClass::Read => &self.read_breaker,
+            OperationClass::Write => &self.write_breaker,
+        }
+    }
+
+    /// Runs one call, tells the observer, and lets the breaker learn from how it ended.
+    pub async fn call<T>(
+        &self,
+        operation: &'static str,
+        class: OperationClass,
+        call: impl Future<Output = Result<T, BackendError>>,
+    ) -> Result<T, BackendError> {
+        let started = Instant::now();
+        let result = call.await;
+        let took = started.elapsed();
+        let error = result.as_ref().err();
+        self.observer.backend_call(&BackendCall {
+            backend: self.id(),
+            operation,
+            error: error.map(|e| e.kind),
+            took,
+        });
+        self.learn(class, error);
+        if class == OperationClass::Read && error.is_none() {
+            self.learn_latency(took);
+        }
+        result
+    }
+
+    /// Lets the breaker learn of a failure that showed after a call had returned, such as a
+    /// body that broke off.
+    pub fn learn(&self, class: OperationClass, error: Option<&BackendError>) {
+        let changed = match error {
+            Some(error) if error.is_failure() => self.breaker(class).failed(error.retry_after),
+            Some(error) if error.kind == weir_types::backend::BackendErrorKind::Source => None,
+            _ => self.breaker(class).succeeded(),
+        };
+        if let Some(open) = changed {
+            self.observer.breaker(self.id(), class, open);
+            if open {
+                tracing::warn!(backend = %self.id(), class = class.name(), error = ?error.map(ToString::to_string), "breaker opened");
+            } else {
+                tracing::info!(backend = %self.id(), class = class.name(), "breaker closed");
+            }
+        }
+    }
+
+    fn learn_latency(&self, took: Duration) {
+        let mut latency = self.latency.lock();
+        *latency = Some(match *latency {
+            Some(old) => (old * 7 + took) / 8,
+            None => took,
+        });
+    }
+}
+
+/// The backends of a site, in the order of the configuration.
+#[derive(Clone)]
+pub struct Backends {
+    ordered: Arc<Vec<Arc<BackendHandle>>>,
+    by_id: Arc<HashMap<BackendId, Arc<BackendHandle>>>,
+}
+
+impl Backends {
+    /// Puts the backends together; ids must differ (the configuration has checked that).
+    pub fn new(
+        backends: Vec<(BackendFacts, Arc<dyn Backend>)>,
+        observer: &Arc<dyn Observer>,
+        settings: &Settings,
+    ) -> Self {
+        let handle = |(facts, backend): (BackendFacts, Arc<dyn Backend>)| {
+            Arc::new(BackendHandle {
+                room: Room::new(facts.bytes_max),
+                facts,
+                backend,
+                observer: Arc::clone(observer),
+                read_breaker: Breaker::new(settings.breaker_failures_max, settings.breaker_open),
+                write_breaker: Breaker::new(settings.breaker_failures_max, settings.breaker_open),
+                background: Arc::new(Semaphore::new(settings.background_per_backend_max)),
+                latency: Mutex::new(None),
+            })
+        };
+        let ordered: Vec<_> = backends.into_iter().map(handle).collect();
+        let by_id = ordered.iter().map(|b| (b.id().clone(), Arc::clone(b))).collect();
+        Self { ordered: Arc::new(ordered), by_id: Arc::new(by_id) }
+    }
+
+    /// The backend with this id; `None` when the configuration no longer has it.
+    pub fn get(&self, id: &BackendId) -> Option<&Arc<BackendHandle>> {
+        self.by_id.get(id)
+    }
+
+    /// All of them, in the order of the configuration.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<BackendHandle>> {
+        self.ordered.iter()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ordered.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ordered.is_empty()
+    }
+}

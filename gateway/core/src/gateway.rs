@@ -1,0 +1,154 @@
+//! The running gateway: its parts, and what requests share.
+
+use std::sync::Arc;
+
+use dashmap::{DashMap, DashSet};
+use weir_types::clock::{Clock, Timestamp};
+use weir_types::crash::CrashPoints;
+use weir_types::entropy::Entropy;
+use weir_types::error::ErrorCode;
+use weir_types::id::{BlobId, BucketName, IntentId, PartNumber, SiteId, UploadId};
+use weir_types::index::{Applied, Index, IndexError, Mutation, Refusal};
+use weir_types::record::BucketRecord;
+use weir_types::{Error, Result};
+
+use crate::authorize::Grants;
+use crate::backends::Backends;
+use crate::decide::Placer;
+use crate::observe::Observer;
+use crate::settings::Settings;
+
+/// What a gateway is put together from.
+pub struct Parts {
+    /// The durable record of everything.
+    pub index: Arc<dyn Index>,
+    /// Where bytes lie.
+    pub backends: Backends,
+    /// Who proposes where an object goes.
+    pub placer: Arc<dyn Placer>,
+    /// Who may do what.
+    pub grants: Arc<dyn Grants>,
+    /// Who is told what happens.
+    pub observer: Arc<dyn Observer>,
+    /// Wall-clock time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Where tests end the process.
+    pub crash: CrashPoints,
+    /// Limits and times.
+    pub settings: Settings,
+}
+
+/// A running gateway. Shared by every request and by the background.
+pub struct Gateway {
+    pub(crate) index: Arc<dyn Index>,
+    pub(crate) backends: Backends,
+    pub(crate) placer: Arc<dyn Placer>,
+    pub(crate) grants: Arc<dyn Grants>,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) crash: CrashPoints,
+    pub(crate) settings: Settings,
+    pub(crate) site: SiteId,
+    /// Intents whose writer is alive in this process: the reaper leaves them alone.
+    pub(crate) live_intents: DashSet<IntentId>,
+    /// Blobs that are being read, with the number of readers: the cleaner leaves them alone.
+    pub(crate) leases: DashMap<BlobId, u32>,
+    /// One writer at a time per part of an upload: the backend and the index must agree on
+    /// which bytes are the part.
+    pub(crate) part_locks: DashMap<(UploadId, PartNumber), Arc<tokio::sync::Mutex<()>>>,
+}
+
+impl Gateway {
+    /// Puts a gateway together. Nothing runs yet: requests come through
+    /// [`crate::pipeline`], the background through [`crate::replicate::run`].
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let site = parts.index.identity().site;
+        Arc::new(Self {
+            index: parts.index,
+            backends: parts.backends,
+            placer: parts.placer,
+            grants: parts.grants,
+            observer: parts.observer,
+            clock: parts.clock,
+            entropy: parts.entropy,
+            crash: parts.crash,
+            settings: parts.settings,
+            site,
+            live_intents: DashSet::new(),
+            leases: DashMap::new(),
+            part_locks: DashMap::new(),
+        })
+    }
+
+    /// The index, for reports.
+    pub fn index(&self) -> &Arc<dyn Index> {
+        &self.index
+    }
+
+    /// The backends, for reports.
+    pub fn backends(&self) -> &Backends {
+        &self.backends
+    }
+
+    /// The limits and times in force.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The bucket, or NoSuchBucket.
+    pub(crate) async fn bucket(&self, name: &BucketName) -> Result<BucketRecord> {
+        let found = self.index.bucket(name).await.map_err(index_error)?;
+        found.ok_or_else(|| no_such_bucket(name))
+    }
+
+    /// Applies a mutation; refusals become the client's error.
+    pub(crate) async fn apply(&self, mutation: Mutation) -> Result<Applied> {
+        self.index.apply(mutation).await.map_err(index_error)
+    }
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway").field("site", &self.site).finish_non_exhaustive()
+    }
+}
+
+/// NoSuchBucket for `name`.
+pub(crate) fn no_such_bucket(name: &BucketName) -> Error {
+    Error::from(ErrorCode::NoSuchBucket).with("BucketName", name.as_str())
+}
+
+/// What a client is told when the index refuses or fails.
+pub(crate) fn index_error(error: IndexError) -> Error {
+    match error {
+        IndexError::Refused(refusal) => refusal_code(refusal).into(),
+        IndexError::Full => ErrorCode::ReadOnly.into(),
+        IndexError::Storage(reason) => {
+            tracing::error!(%reason, "index read failed");
+            ErrorCode::InternalError.into()
+        }
+    }
+}
+
+fn refusal_code(refusal: Refusal) -> ErrorCode {
+    match refusal {
+        Refusal::NoSuchBucket => ErrorCode::NoSuchBucket,
+        Refusal::BucketExists => ErrorCode::BucketAlreadyOwnedByYou,
+        Refusal::BucketNotEmpty => ErrorCode::BucketNotEmpty,
+        Refusal::NoSuchKey => ErrorCode::NoSuchKey,
+        Refusal::PreconditionFailed => ErrorCode::PreconditionFailed,
+        Refusal::NoSuchUpload => ErrorCode::NoSuchUpload,
+        Refusal::InvalidPart => ErrorCode::InvalidPart,
+        // Another actor was faster; the same request made again sees the new state.
+        Refusal::IntentGone | Refusal::BlobGone | Refusal::BlobLive | Refusal::LastCopy => {
+            ErrorCode::OperationAborted
+        }
+    }
+}

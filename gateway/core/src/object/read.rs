@@ -1,0 +1,319 @@
+//! Reads a blob: block by block, verified, from whichever copy is alive.
+//!
+//! A block leaves here only after its CRC32C was found right, so a failing copy can be
+//! replaced by another at the block's edge, in the middle of a client's download, without a
+//! wrong or doubled byte.
+
+mod choice;
+mod layout;
+mod lease;
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use weir_types::backend::{BackendError, BackendErrorKind, Fetched};
+use weir_types::body::{ExpectedChecksum, ExpectedDigests, Frame, GetStream, IncomingBody, ReplyStream};
+use weir_types::error::ErrorCode;
+use weir_types::index::Mutation;
+use weir_types::record::{BlobRecord, CopyRecord, CopyState};
+use weir_types::{Error, Result};
+
+use crate::gateway::{Gateway, index_error};
+use crate::ingest::{crc32c, finish_crc32c};
+use crate::observe::{OperationClass, Trace};
+
+use choice::Choice;
+use layout::{Block, Layout};
+use lease::Lease;
+
+/// CRCs are read from the index for so many blocks at a time: 16 MiB of data.
+const CRCS_AT_ONCE: usize = 64;
+
+impl Gateway {
+    /// Opens `range` of a blob. The first block has been fetched and verified when this
+    /// returns, so a blob that cannot be read at all is an error here and not a cut stream.
+    ///
+    /// The stream holds a lease: the blob's bytes stay until it is dropped. After the first
+    /// block it fails over between copies as long as one is left, then ends in an error.
+    pub(crate) async fn read_blob(
+        self: &Arc<Self>,
+        blob: BlobRecord,
+        range: Range<u64>,
+        trace: Arc<Trace>,
+    ) -> Result<ReplyStream> {
+        if range.is_empty() {
+            return Ok(stream::empty().boxed());
+        }
+        let mut reader = Box::new(BlobReader::new(self, blob, range, trace));
+        reader.fill().await?;
+        Ok(stream::unfold(reader, |mut reader| async move {
+            let item = reader.next().await?;
+            Some((item, reader))
+        })
+        .boxed())
+    }
+}
+
+/// A stored stream as a body that can be taken in again.
+pub(crate) fn incoming(
+    stream: ReplyStream,
+    size: u64,
+    checksum: Option<ExpectedChecksum>,
+) -> IncomingBody {
+    IncomingBody {
+        size,
+        expected: ExpectedDigests { md5: None, checksum },
+        frames: stream.map(|item| item.map(Frame::Data)).boxed(),
+    }
+}
+
+struct BlobReader {
+    gateway: Arc<Gateway>,
+    blob: BlobRecord,
+    layout: Layout,
+    trace: Arc<Trace>,
+    choice: Choice,
+    /// The bytes the client gets.
+    emit: Range<u64>,
+    /// The next byte to fetch, and where fetching ends: `emit`, widened to whole blocks in
+    /// strict mode.
+    fetch: Range<u64>,
+    source: Option<Source>,
+    /// Verified chunks on their way out; at most one block.
+    ready: VecDeque<Bytes>,
+    crcs: CrcWindow,
+    failed: bool,
+    _lease: Lease,
+}
+
+/// An open read at one copy.
+struct Source {
+    copy: CopyRecord,
+    body: GetStream,
+    /// The rest of a chunk that reached beyond the block's edge.
+    left: Bytes,
+}
+
+/// CRCs of consecutive blocks of one segment.
+#[derive(Default)]
+struct CrcWindow {
+    segment: usize,
+    first: u64,
+    crcs: Vec<u32>,
+}
+
+impl BlobReader {
+    fn new(
+        gateway: &Arc<Gateway>,
+        blob: BlobRecord,
+        emit: Range<u64>,
+        trace: Arc<Trace>,
+    ) -> Self {
+        let lease = Lease::take(gateway, blob.blob);
+        let layout = Layout::of(&blob);
+        let fetch = if gateway.settings.verify_partial_blocks {
+            layout.block_at(emit.start).start..layout.block_at(emit.end - 1).end
+        } else {
+            emit.clone()
+        };
+        Self {
+            choice: Choice::among(gateway, &blob.copies),
+            gateway: Arc::clone(gateway),
+            layout,
+            blob,
+            trace,
+            emit,
+            fetch,
+            source: None,
+            ready: VecDeque::new(),
+            crcs: CrcWindow::default(),
+            failed: false,
+            _lease: lease,
+        }
+    }
+
+    async fn next(&mut self) -> Option<Result<Bytes>> {
+        loop {
+            if let Some(chunk) = self.ready.pop_front() {
+                return Some(Ok(chunk));
+            }
+            if self.failed || self.fetch.is_empty() {
+                return None;
+            }
+            if let Err(error) = self.fill().await {
+                self.failed = true;
+                return Some(Err(error));
+            }
+        }
+    }
+
+    /// Fetches and verifies the next block, or the part of it that is wanted.
+    async fn fill(&mut self) -> Result<()> {
+        let block = self.layout.block_at(self.fetch.start);
+        let until = block.end.min(self.fetch.end);
+        let whole = self.fetch.start == block.start && until == block.end;
+        let crc = if whole { Some(self.crc_of(&block).await?) } else { None };
+        loop {
+            let source = match self.source.take() {
+                Some(source) => source,
+                None => self.open().await?,
+            };
+            match take_block(source, until - self.fetch.start, crc).await {
+                Ok((source, chunks)) => {
+                    self.queue(chunks, self.fetch.start);
+                    self.fetch.start = until;
+                    self.source = Some(source);
+                    return Ok(());
+                }
+                Err((copy, error)) => self.give_up(&copy, &error),
+            }
+        }
+    }
+
+    /// Puts a block's chunks on their way, without what strict mode read beyond the range.
+    fn queue(&mut self, chunks: Vec<Bytes>, mut at: u64) {
+        for mut chunk in chunks {
+            let length = chunk.len() as u64;
+            let from = self.emit.start.clamp(at, at + length) - at;
+            let until = self.emit.end.clamp(at, at + length) - at;
+            at += length;
+            if from < until {
+                let bounds = "a position within a chunk fits into memory";
+                let from = usize::try_from(from).expect(bounds);
+                let until = usize::try_from(until).expect(bounds);
+                chunk = chunk.slice(from..until);
+                self.ready.push_back(chunk);
+            }
+        }
+    }
+
+    /// Opens the rest of the range at the next copy that answers.
+    async fn open(&mut self) -> Result<Source> {
+        while let Some(copy) = self.choice.next() {
+            let Some(handle) = self.gateway.backends.get(&copy.backend) else { continue };
+            self.trace.attempt(handle.id());
+            let whole = self.fetch == (0..self.blob.size);
+            let range = (!whole).then(|| self.fetch.clone());
+            let get = handle.backend().get(&copy.key, range);
+            match handle.call("get", OperationClass::Read, get).await {
+                Ok(Fetched { size, body, .. }) if size == self.blob.size => {
+                    return Ok(Source { copy, body, left: Bytes::new() });
+                }
+                Ok(other) => {
+                    let found = format!("{} bytes instead of {}", other.size, self.blob.size);
+                    self.give_up(&copy, &BackendError::new(BackendErrorKind::Corrupt, found));
+                }
+                // The call has told the breaker already.
+                Err(error) => self.note(&copy, &error),
+            }
+        }
+        tracing::error!(blob = %self.blob.blob, "no copy could be read");
+        Err(Error::new(
+            ErrorCode::ServiceUnavailable,
+            "No copy of the object can be read now; retry later.",
+        ))
+    }
+
+    /// A copy failed after it had been opened.
+    fn give_up(&mut self, copy: &CopyRecord, error: &BackendError) {
+        if let Some(handle) = self.gateway.backends.get(&copy.backend) {
+            handle.learn(OperationClass::Read, Some(error));
+        }
+        self.note(copy, error);
+    }
+
+    /// Says what happened; a copy that is missing or wrong becomes suspect.
+    fn note(&mut self, copy: &CopyRecord, error: &BackendError) {
+        tracing::warn!(blob = %self.blob.blob, backend = %copy.backend, %error, "a copy failed a read");
+        let wrong = matches!(error.kind, BackendErrorKind::NotFound | BackendErrorKind::Corrupt);
+        if !wrong {
+            return;
+        }
+        self.choice.drop_copy(copy);
+        if copy.state == CopyState::Suspect {
+            return;
+        }
+        let gateway = Arc::clone(&self.gateway);
+        let mark = Mutation::MarkCopy {
+            blob: self.blob.blob,
+            backend: copy.backend.clone(),
+            attempt: copy.attempt,
+            state: CopyState::Suspect,
+            now: gateway.now(),
+        };
+        tokio::spawn(async move {
+            if let Err(error) = gateway.index.apply(mark).await {
+                tracing::warn!(%error, "a suspect copy could not be marked");
+            }
+        });
+    }
+
+    async fn crc_of(&mut self, block: &Block) -> Result<u32> {
+        if let Some(crcs) = &self.blob.inline_crcs {
+            return pick(crcs, block.index);
+        }
+        let window = &self.crcs;
+        let known = window.first..window.first + window.crcs.len() as u64;
+        if window.segment != block.segment || !known.contains(&block.index) {
+            let number = self.layout.number(block.segment);
+            let crcs = self.gateway.index.crcs(self.blob.blob, number, block.index, CRCS_AT_ONCE);
+            let crcs = crcs.await.map_err(index_error)?;
+            self.crcs = CrcWindow { segment: block.segment, first: block.index, crcs };
+        }
+        pick(&self.crcs.crcs, block.index - self.crcs.first)
+    }
+}
+
+fn pick(crcs: &[u32], index: u64) -> Result<u32> {
+    let found = usize::try_from(index).ok().and_then(|i| crcs.get(i));
+    found.copied().ok_or_else(|| {
+        tracing::error!(index, "the index has no CRC for a block");
+        ErrorCode::InternalError.into()
+    })
+}
+
+/// Takes exactly `length` bytes from a source and checks them against `crc`.
+async fn take_block(
+    mut source: Source,
+    length: u64,
+    crc: Option<u32>,
+) -> Result<(Source, Vec<Bytes>), (CopyRecord, BackendError)> {
+    let mut digest = crc.map(|_| crc32c());
+    let mut chunks = Vec::new();
+    let mut missing = length;
+    while missing > 0 {
+        let mut chunk = std::mem::take(&mut source.left);
+        if chunk.is_empty() {
+            chunk = match source.body.next().await {
+                Some(Ok(chunk)) => chunk,
+                Some(Err(error)) => return Err((source.copy, error)),
+                None => {
+                    let error = BackendError::new(
+                        BackendErrorKind::Unavailable,
+                        "the body ended before its end",
+                    );
+                    return Err((source.copy, error));
+                }
+            };
+        }
+        let wanted = usize::try_from(missing).unwrap_or(usize::MAX).min(chunk.len());
+        source.left = chunk.split_off(wanted);
+        if let Some(digest) = &mut digest {
+            digest.update(&chunk);
+        }
+        missing -= chunk.len() as u64;
+        if !chunk.is_empty() {
+            chunks.push(chunk);
+        }
+    }
+    match (digest, crc) {
+        (Some(digest), Some(crc)) if finish_crc32c(&digest) != crc => {
+            let error = BackendError::new(BackendErrorKind::Corrupt, "a block has another CRC32C");
+            Err((source.copy, error))
+        }
+        _ => Ok((source, chunks)),
+    }
+}

@@ -1,0 +1,375 @@
+//! Intent → bytes: how bytes come to lie on a backend.
+//!
+//! Each attempt to write has a durable intent before its first byte. The intent is held by a
+//! [`WriteGuard`]: it goes in the transaction that commits the bytes, or is condemned, which
+//! also happens when the request is cancelled at any await. A crash leaves the intent open;
+//! the next start condemns it (see [`crate::replicate`]).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use weir_types::backend::{BackendError, BackendErrorKind};
+use weir_types::body::{IncomingBody, PutStream};
+use weir_types::clock::Timestamp;
+use weir_types::error::ErrorCode;
+use weir_types::id::{BackendId, BackendKey, BlobId, IntentId};
+use weir_types::index::Mutation;
+use weir_types::record::{
+    BlobRecord, BlobState, CopyRecord, CopyState, INLINE_BLOCKS_MAX, Intent, IntentPurpose,
+    IntentState, Placement,
+};
+use weir_types::{Error, Result};
+
+use crate::backends::BackendHandle;
+use crate::gateway::{Gateway, index_error};
+use crate::ingest::{Digested, Ingest};
+use crate::observe::{OperationClass, Trace};
+
+/// Holds intents that are open. Dropped without [`WriteGuard::committed`], it condemns them.
+pub(crate) struct WriteGuard {
+    gateway: Arc<Gateway>,
+    intents: Vec<IntentId>,
+}
+
+impl WriteGuard {
+    /// Takes responsibility for intents that are about to be written to the index.
+    pub(crate) fn new(gateway: &Arc<Gateway>, intents: Vec<IntentId>) -> Self {
+        for intent in &intents {
+            gateway.live_intents.insert(*intent);
+        }
+        Self { gateway: Arc::clone(gateway), intents }
+    }
+
+    /// The intents.
+    pub(crate) fn intents(&self) -> &[IntentId] {
+        &self.intents
+    }
+
+    /// The commit that used the intents has been applied, or somebody else answers for them
+    /// now: nothing is left to condemn.
+    pub(crate) fn committed(mut self) {
+        self.forget();
+    }
+
+    /// Gives the intents up now and waits until that is durable.
+    pub(crate) async fn condemn(mut self) {
+        let mutation = self.condemnation();
+        if let Err(error) = self.gateway.index.apply(mutation).await {
+            // The reaper will come across the open intents.
+            tracing::warn!(%error, "an intent could not be condemned");
+        }
+        self.forget();
+    }
+
+    fn condemnation(&self) -> Mutation {
+        let now = self.gateway.now();
+        Mutation::Condemn {
+            intents: self.intents.clone(),
+            last_look_at: now.plus(self.gateway.settings.late_write_max),
+            now,
+        }
+    }
+
+    fn forget(&mut self) {
+        for intent in self.intents.drain(..) {
+            self.gateway.live_intents.remove(&intent);
+        }
+    }
+}
+
+impl Drop for WriteGuard {
+    fn drop(&mut self) {
+        if self.intents.is_empty() {
+            return;
+        }
+        let mutation = self.condemnation();
+        self.forget();
+        // Outside a runtime nothing can be awaited; the reaper or the next start does it.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let gateway = Arc::clone(&self.gateway);
+            runtime.spawn(async move {
+                if let Err(error) = gateway.index.apply(mutation).await {
+                    tracing::warn!(%error, "an intent could not be condemned");
+                }
+            });
+        }
+    }
+}
+
+/// Bytes that lie on a backend under an open intent, ready to be committed.
+pub(crate) struct Written {
+    /// Condemns the bytes unless they are committed.
+    pub(crate) guard: WriteGuard,
+    /// The copy that the commit will record.
+    pub(crate) copy: CopyRecord,
+    /// What the bytes hashed to.
+    pub(crate) digested: Digested,
+}
+
+/// Attempt number of a blob's first copy; [`BlobRecord::next_attempt`] goes on from here.
+/// Every candidate that is tried in vain uses one up.
+const FIRST_ATTEMPT: u32 = 1;
+
+impl Gateway {
+    /// Writes a body as the first copy of `blob`, on the first candidate that takes it.
+    ///
+    /// A candidate that fails before the body's first byte was read costs nothing visible: the
+    /// next one is asked. Small bodies are in memory and can be offered to every candidate.
+    /// Cancelling condemns what was begun.
+    pub(crate) async fn write_first_copy(
+        self: &Arc<Self>,
+        blob: BlobId,
+        placement: &Placement,
+        body: IncomingBody,
+        trace: &Trace,
+    ) -> Result<Written> {
+        let size = body.size;
+        let mut source = if size <= self.settings.small_body_bytes_max {
+            let (bytes, digested) = Ingest::new(body).collect().await?;
+            Source::Memory(bytes, Box::new(digested))
+        } else {
+            Source::Stream(SharedIngest::new(Ingest::new(body)))
+        };
+        let mut attempt = FIRST_ATTEMPT;
+        let mut failure = Error::from(ErrorCode::ServiceUnavailable);
+        for handle in self.candidates(placement) {
+            let ask = FirstCopy { blob, attempt, size };
+            match self.try_candidate(handle, ask, &mut source, trace).await {
+                Ok(written) => return Ok(written),
+                Err(Attempt::Fatal(error)) => return Err(error),
+                Err(Attempt::Next(error)) => failure = error,
+            }
+            attempt += 1;
+        }
+        Err(failure)
+    }
+
+    /// The candidates that may be tried: healthy ones first, each in the policy's order.
+    fn candidates<'a>(
+        &'a self,
+        placement: &'a Placement,
+    ) -> impl Iterator<Item = &'a Arc<BackendHandle>> {
+        let known = || placement.candidates.iter().filter_map(|id| self.backends.get(id));
+        let healthy = known().filter(|b| b.is_healthy(OperationClass::Write));
+        let others = known().filter(|b| !b.is_healthy(OperationClass::Write));
+        let chosen: Vec<_> = healthy.chain(others).collect();
+        chosen.into_iter()
+    }
+
+    async fn try_candidate(
+        self: &Arc<Self>,
+        handle: &Arc<BackendHandle>,
+        ask: FirstCopy,
+        source: &mut Source,
+        trace: &Trace,
+    ) -> Result<Written, Attempt> {
+        if !handle.admits(OperationClass::Write) {
+            return Err(Attempt::Next(ErrorCode::ServiceUnavailable.into()));
+        }
+        let key = BackendKey::of(&self.site, ask.blob, ask.attempt);
+        let intent = Intent {
+            intent: IntentId::mint(&*self.entropy),
+            backend: handle.id().clone(),
+            key: key.clone(),
+            blob: ask.blob,
+            attempt: ask.attempt,
+            purpose: IntentPurpose::Put,
+            created_at: self.now(),
+            backend_upload: None,
+            reserved_bytes: ask.size,
+            state: IntentState::Open,
+        };
+        let guard = self.begin(handle, intent).await?;
+        self.crash.pass("put:intent-written").await;
+        trace.attempt(handle.id());
+        let put = handle.backend().put(&key, ask.size, source.open());
+        let stored = match handle.call("put", OperationClass::Write, put).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                guard.condemn().await;
+                return Err(source.after_failure(error));
+            }
+        };
+        self.crash.pass("put:bytes-written").await;
+        let digested = source.digested().map_err(Attempt::Fatal)?;
+        if stored.size != ask.size {
+            guard.condemn().await;
+            let found = format!("{} bytes of {} were stored", stored.size, ask.size);
+            let error = BackendError::new(BackendErrorKind::Corrupt, found);
+            handle.learn(OperationClass::Write, Some(&error));
+            return Err(source.after_failure(error));
+        }
+        let copy = CopyRecord {
+            backend: handle.id().clone(),
+            key,
+            attempt: ask.attempt,
+            etag: stored.etag,
+            created_at: self.now(),
+            state: CopyState::Good,
+        };
+        Ok(Written { guard, copy, digested })
+    }
+
+    /// Claims room and writes the intent.
+    async fn begin(
+        self: &Arc<Self>,
+        handle: &Arc<BackendHandle>,
+        intent: Intent,
+    ) -> Result<WriteGuard, Attempt> {
+        let claim = handle.room().claim(intent.reserved_bytes);
+        if !self.has_room(handle.id(), &claim).await.map_err(Attempt::Fatal)? {
+            return Err(Attempt::Next(Error::new(
+                ErrorCode::QuotaExceeded,
+                "The backends that this object may lie on are full.",
+            )));
+        }
+        let guard = WriteGuard::new(self, vec![intent.intent]);
+        let begun = self.apply(Mutation::Begin { intents: vec![intent] }).await;
+        begun.map_err(Attempt::Fatal)?;
+        Ok(guard)
+    }
+
+    /// Whether a claim fits on its backend.
+    pub(crate) async fn has_room(
+        &self,
+        backend: &BackendId,
+        claim: &crate::backends::PendingBytes,
+    ) -> Result<bool> {
+        if !claim.is_limited() {
+            return Ok(true);
+        }
+        let ledger = self.index.ledger().await.map_err(index_error)?;
+        let row = ledger.into_iter().find(|(id, _)| id == backend).map(|(_, row)| row);
+        Ok(claim.fits(&row.unwrap_or_default()))
+    }
+}
+
+/// Makes the record of a blob that was just written whole, and the CRCs that do not fit into it.
+pub(crate) fn new_blob(
+    blob: BlobId,
+    placement: Placement,
+    copy: CopyRecord,
+    digested: Digested,
+) -> (Box<BlobRecord>, Vec<u32>) {
+    let inline = digested.crcs.len() <= INLINE_BLOCKS_MAX;
+    let (inline_crcs, crcs) =
+        if inline { (Some(digested.crcs), Vec::new()) } else { (None, digested.crcs) };
+    let record = BlobRecord {
+        blob,
+        size: digested.size,
+        refs: 0,
+        state: BlobState::Live,
+        next_attempt: copy.attempt + 1,
+        copies: vec![copy],
+        placement,
+        segments: Vec::new(),
+        inline_crcs,
+        md5: Some(digested.md5),
+    };
+    (Box::new(record), crcs)
+}
+
+/// When readers that looked a blob up before `now` have taken their leases.
+pub(crate) fn clean_at(gateway: &Gateway, now: Timestamp) -> Timestamp {
+    now.plus(gateway.settings.clean_grace)
+}
+
+#[derive(Debug, Clone, Copy)]
+struct FirstCopy {
+    blob: BlobId,
+    attempt: u32,
+    size: u64,
+}
+
+/// Why a candidate did not take the body.
+enum Attempt {
+    /// Another candidate may.
+    Next(Error),
+    /// None can: the body, the client, or the index is at fault.
+    Fatal(Error),
+}
+
+/// A body that can be offered to a backend.
+enum Source {
+    Memory(Bytes, Box<Digested>),
+    Stream(SharedIngest),
+}
+
+impl Source {
+    fn open(&self) -> PutStream {
+        match self {
+            Self::Memory(bytes, _) => {
+                let bytes = bytes.clone();
+                Box::pin(futures_util::stream::once(std::future::ready(Ok(bytes))))
+            }
+            Self::Stream(shared) => shared.open(),
+        }
+    }
+
+    fn digested(&self) -> Result<Digested> {
+        match self {
+            Self::Memory(_, digested) => Ok((**digested).clone()),
+            Self::Stream(shared) => shared.cell.take(),
+        }
+    }
+
+    fn after_failure(&self, error: BackendError) -> Attempt {
+        if let Some(source) = error.source {
+            return Attempt::Fatal(*source);
+        }
+        let answer = client_error(&error);
+        let untouched = match self {
+            Self::Memory(..) => true,
+            Self::Stream(shared) => !shared.was_read(),
+        };
+        if untouched { Attempt::Next(answer) } else { Attempt::Fatal(answer) }
+    }
+}
+
+/// What a client is told when a backend failed with its bytes.
+pub(crate) fn client_error(error: &BackendError) -> Error {
+    match error.kind {
+        BackendErrorKind::Throttled => ErrorCode::SlowDown.into(),
+        BackendErrorKind::Full => Error::new(
+            ErrorCode::QuotaExceeded,
+            "The backends that this object may lie on are full.",
+        ),
+        _ => ErrorCode::ServiceUnavailable.into(),
+    }
+}
+
+/// An [`Ingest`] that can be handed to one backend after another for as long as none has read
+/// from it.
+struct SharedIngest {
+    stream: Arc<tokio::sync::Mutex<PutStream>>,
+    read: Arc<std::sync::atomic::AtomicBool>,
+    cell: crate::ingest::DigestedCell,
+}
+
+impl SharedIngest {
+    fn new(ingest: Ingest) -> Self {
+        let (stream, cell) = ingest.into_stream();
+        Self {
+            stream: Arc::new(tokio::sync::Mutex::new(stream)),
+            read: Arc::default(),
+            cell,
+        }
+    }
+
+    fn was_read(&self) -> bool {
+        self.read.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
+    fn open(&self) -> PutStream {
+        let read = Arc::clone(&self.read);
+        let lock = Arc::clone(&self.stream).lock_owned();
+        Box::pin(futures_util::stream::once(lock).flat_map(move |mut stream| {
+            let read = Arc::clone(&read);
+            futures_util::stream::poll_fn(move |cx| {
+                read.store(true, std::sync::atomic::Ordering::SeqCst);
+                stream.as_mut().poll_next(cx)
+            })
+        }))
+    }
+}

@@ -1,0 +1,194 @@
+//! The record of one request, from its first byte to its answer's last.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use tokio::time::Instant;
+use weir_types::Error;
+use weir_types::Result;
+use weir_types::id::Principal;
+use weir_types::operation::{Operation, Outcome};
+
+use crate::front::{BodyError, ReplyBody};
+use crate::gateway::Gateway;
+use crate::observe::{AccessRecord, Observer, Trace, TraceNotes};
+
+/// Query parameters whose values must never reach a log.
+const SECRET_PARAMETERS: [&str; 5] =
+    ["x-amz-signature", "x-amz-security-token", "x-amz-credential", "signature", "awsaccesskeyid"];
+
+/// An entry of the access log in the making.
+pub(super) struct Entry {
+    observer: Arc<dyn Observer>,
+    started: Instant,
+    trace: Arc<Trace>,
+    record: AccessRecord,
+}
+
+impl Entry {
+    /// A request arrived.
+    pub(super) fn open<B>(gateway: &Gateway, request: &Request<B>) -> Self {
+        Self {
+            observer: Arc::clone(&gateway.observer),
+            started: Instant::now(),
+            trace: Arc::default(),
+            record: AccessRecord {
+                request_id: format!("{:016X}", gateway.entropy.u64()),
+                method: request.method().to_string(),
+                target: loggable_target(request),
+                operation: "",
+                principal: None,
+                status: 0,
+                error: None,
+                bytes_in: 0,
+                bytes_out: 0,
+                complete: false,
+                head_after: std::time::Duration::ZERO,
+                took: std::time::Duration::ZERO,
+                trace: TraceNotes::default(),
+            },
+        }
+    }
+
+    /// The id that the client is told.
+    pub(super) fn request_id(&self) -> &str {
+        &self.record.request_id
+    }
+
+    /// Where the request's steps leave notes.
+    pub(super) fn trace(&self) -> Arc<Trace> {
+        Arc::clone(&self.trace)
+    }
+
+    /// The sender is known.
+    pub(super) fn authenticated(&mut self, principal: &Principal) {
+        self.record.principal = Some(principal.clone());
+    }
+
+    /// It is known what is asked for.
+    pub(super) fn decoded(&mut self, operation: &Operation) {
+        self.record.operation = operation.name();
+        self.record.bytes_in = match operation {
+            Operation::PutObject(put) => put.body.size,
+            Operation::UploadPart(part) => part.body.size,
+            _ => 0,
+        };
+        if let Some((_, Some(bucket), key)) = operation.needs().into_iter().next_back() {
+            let key = key.unwrap_or_default().escape_debug();
+            self.trace.resource(format!("{bucket}/{key}"));
+        }
+    }
+
+    /// The operation succeeded or failed.
+    pub(super) fn executed(&mut self, outcome: &Result<Outcome>) {
+        if let Err(error) = outcome {
+            self.failed(error);
+        }
+    }
+
+    /// The request was refused or failed.
+    pub(super) fn failed(&mut self, error: &Error) {
+        self.record.error = Some(error.code.code());
+    }
+
+    /// The answer's head is ready. The record is handed over when its body has been sent, or
+    /// dropped because the client went away.
+    pub(super) fn close(mut self, response: Response<ReplyBody>) -> Response<ReplyBody> {
+        self.record.status = response.status().as_u16();
+        self.record.head_after = self.started.elapsed();
+        response.map(|body| Recorded { body, entry: self }.boxed_unsync())
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.record.took = self.started.elapsed();
+        self.record.trace = self.trace.notes();
+        self.observer.request(&self.record);
+    }
+}
+
+/// A body that counts what leaves.
+struct Recorded {
+    body: ReplyBody,
+    entry: Entry,
+}
+
+impl Body for Recorded {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+                self.entry.record.bytes_out += bytes;
+                if self.body.is_end_stream() {
+                    self.entry.record.complete = true;
+                }
+            }
+            Some(Err(_)) => {}
+            None => self.entry.record.complete = true,
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Path and query without anything secret; control characters cannot occur in a parsed URI,
+/// and stay percent-encoded.
+fn loggable_target<B>(request: &Request<B>) -> String {
+    let path = request.uri().path();
+    let Some(query) = request.uri().query() else {
+        return path.escape_debug().to_string();
+    };
+    let shown = query.split('&').map(|parameter| match parameter.split_once('=') {
+        Some((name, _)) if is_secret(name) => format!("{name}=-"),
+        _ => parameter.escape_debug().to_string(),
+    });
+    format!("{}?{}", path.escape_debug(), shown.collect::<Vec<_>>().join("&"))
+}
+
+fn is_secret(name: &str) -> bool {
+    SECRET_PARAMETERS.iter().any(|secret| name.eq_ignore_ascii_case(secret))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_logged_without_secrets() {
+        let cases = [
+            ("/b/k", "/b/k"),
+            ("/b/k%0A", "/b/k%0A"),
+            ("/b/k?versionId=null", "/b/k?versionId=null"),
+            (
+                "/b?X-Amz-Credential=AK%2F2026&X-Amz-Date=1&X-Amz-Signature=abc",
+                "/b?X-Amz-Credential=-&X-Amz-Date=1&X-Amz-Signature=-",
+            ),
+            ("/b?x-amz-security-token=tok&list-type=2", "/b?x-amz-security-token=-&list-type=2"),
+            ("/b?AWSAccessKeyId=AK&Signature=s&Expires=1", "/b?AWSAccessKeyId=-&Signature=-&Expires=1"),
+        ];
+        for (target, want) in cases {
+            let request = Request::builder().uri(target).body(()).expect("a request");
+            assert_eq!(loggable_target(&request), want);
+        }
+    }
+}

@@ -213,3 +213,6 @@ impl Stream for Ingest {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,11 +79,11 @@ impl ChecksumAlgorithm {
 
     /// Whether a multipart object can carry this algorithm with this type.
     pub const fn allows_multipart(self, kind: ChecksumKind) -> bool {
-        match (self, kind) {
+        !matches!(
+            (self, kind),
             (Self::Sha1 | Self::Sha256, ChecksumKind::FullObject)
-            | (Self::Crc64Nvme, ChecksumKind::Composite) => false,
-            _ => true,
-        }
+                | (Self::Crc64Nvme, ChecksumKind::Composite)
+        )
     }
 }
 

@@ -141,12 +141,12 @@ pub trait Index: Send + Sync + 'static {
         limit: usize,
     ) -> Result<PartsPage, IndexError>;
 
-    /// The version that a finished upload became, while that is remembered: answers a
-    /// client's repeated Complete.
+    /// The bucket's life, the key and the version that a finished upload became, while that is
+    /// remembered: answers a client's repeated Complete.
     async fn completed(
         &self,
         upload: UploadId,
-    ) -> Result<Option<(ObjectKey, VersionRecord)>, IndexError>;
+    ) -> Result<Option<(Incarnation, ObjectKey, VersionRecord)>, IndexError>;
 
     /// What lies on each backend.
     async fn ledger(&self) -> Result<Vec<(BackendId, LedgerRecord)>, IndexError>;

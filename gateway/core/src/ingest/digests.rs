@@ -63,7 +63,7 @@ pub(crate) struct ChecksumDigest {
 }
 
 enum State {
-    Crc(crc_fast::Digest),
+    Crc(Box<crc_fast::Digest>),
     Sha(digest::Context),
 }
 
@@ -71,10 +71,11 @@ impl ChecksumDigest {
     /// Starts a checksum.
     pub(crate) fn new(algorithm: ChecksumAlgorithm) -> Self {
         use crc_fast::CrcAlgorithm::{Crc32Iscsi, Crc32IsoHdlc, Crc64Nvme};
+        let crc = |algorithm| State::Crc(Box::new(crc_fast::Digest::new(algorithm)));
         let state = match algorithm {
-            ChecksumAlgorithm::Crc32 => State::Crc(crc_fast::Digest::new(Crc32IsoHdlc)),
-            ChecksumAlgorithm::Crc32c => State::Crc(crc_fast::Digest::new(Crc32Iscsi)),
-            ChecksumAlgorithm::Crc64Nvme => State::Crc(crc_fast::Digest::new(Crc64Nvme)),
+            ChecksumAlgorithm::Crc32 => crc(Crc32IsoHdlc),
+            ChecksumAlgorithm::Crc32c => crc(Crc32Iscsi),
+            ChecksumAlgorithm::Crc64Nvme => crc(Crc64Nvme),
             ChecksumAlgorithm::Sha1 => {
                 State::Sha(digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY))
             }

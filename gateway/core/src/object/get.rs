@@ -90,7 +90,8 @@ mod tests {
     #[test]
     fn ranges_are_cut_or_refused() {
         use RangeSpec::{FromTo, Last};
-        let cases: &[(RangeSpec, u64, Option<(u64, u64)>)] = &[
+        type Case = (RangeSpec, u64, Option<(u64, u64)>);
+        let cases: &[Case] = &[
             (FromTo(0, None), 10, Some((0, 10))),
             (FromTo(0, Some(0)), 10, Some((0, 1))),
             (FromTo(3, Some(5)), 10, Some((3, 3))),

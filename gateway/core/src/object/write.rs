@@ -131,16 +131,14 @@ impl Gateway {
         } else {
             Source::Stream(SharedIngest::new(Ingest::new(body)))
         };
-        let mut attempt = FIRST_ATTEMPT;
         let mut failure = Error::from(ErrorCode::ServiceUnavailable);
-        for handle in self.candidates(placement) {
+        for (attempt, handle) in (FIRST_ATTEMPT..).zip(self.candidates(placement)) {
             let ask = FirstCopy { blob, attempt, size };
             match self.try_candidate(handle, ask, &mut source, trace).await {
                 Ok(written) => return Ok(written),
                 Err(Attempt::Fatal(error)) => return Err(error),
                 Err(Attempt::Next(error)) => failure = error,
             }
-            attempt += 1;
         }
         Err(failure)
     }

@@ -1,5 +1,7 @@
 //! Changes as data.
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Timestamp;
 use crate::etag::ETag;
 use crate::id::{
@@ -243,7 +245,7 @@ pub enum Mutation {
 
 /// What must hold of the current version for a write to go through; checked inside the
 /// transaction (AWS, "Conditional writes").
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WriteConditions {
     /// `If-Match`: the current version has this tag ([`Refusal::NoSuchKey`] when there is none).
     pub if_match: Option<ETag>,

@@ -10,6 +10,7 @@ use crate::id::{
     BackendId, BackendKey, BlobId, BucketName, Incarnation, IntentId, ObjectKey, PartNumber,
     Principal, UploadId, VersionId,
 };
+use crate::index::WriteConditions;
 
 use super::object::{ContentHeaders, Placement, VersionRecord};
 
@@ -82,6 +83,9 @@ pub enum UploadState {
         parts: Vec<PartNumber>,
         /// The version that the commit will make visible (its `seq` and `hlc` are assigned then).
         draft: Box<VersionRecord>,
+        /// What the client's conditions were: they must still hold at the commit, also when
+        /// the background makes it.
+        conditions: WriteConditions,
     },
     /// Being removed.
     Aborting,

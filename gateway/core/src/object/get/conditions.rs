@@ -44,3 +44,79 @@ fn not_modified(version: &VersionRecord) -> Error {
         .with("ETag", version.etag.to_string())
         .with("Last-Modified", httpdate::fmt_http_date(modified))
 }
+
+#[cfg(test)]
+mod tests {
+    use weir_types::clock::Hlc;
+    use weir_types::id::{BlobId, Seq, SiteId, VersionId};
+    use weir_types::record::{ContentHeaders, Placement};
+
+    use super::*;
+
+    const MODIFIED_SECS: u64 = 1_700_000_000;
+
+    fn version() -> VersionRecord {
+        VersionRecord {
+            version_id: VersionId(1),
+            seq: Seq(1),
+            hlc: Hlc::default(),
+            site: SiteId::parse("here").expect("a site"),
+            blob: BlobId(1),
+            size: 3,
+            etag: ETag::from_client("\"abc\""),
+            // Between two seconds: clients see, and send back, the whole second.
+            last_modified: Timestamp::from_millis(MODIFIED_SECS * 1000 + 700),
+            headers: ContentHeaders::default(),
+            user_metadata: Vec::new(),
+            tags: Vec::new(),
+            storage_class: None,
+            checksum: None,
+            parts: None,
+            placement: Placement::default(),
+        }
+    }
+
+    #[test]
+    fn conditions_decide_as_rfc_9110_and_aws_say() {
+        use ErrorCode::{NotModified, PreconditionFailed};
+        let tags = |text: &str| Some(text.split(',').map(ETag::from_client).collect::<Vec<_>>());
+        let at = |offset: i64| {
+            Some(Timestamp::from_millis(MODIFIED_SECS.saturating_add_signed(offset) * 1000))
+        };
+        // If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since
+        let cases = [
+            (None, None, None, None, None),
+            (tags("\"abc\""), None, None, None, None),
+            (tags("abc"), None, None, None, None),
+            (tags("*"), None, None, None, None),
+            (tags("x,abc"), None, None, None, None),
+            (tags("x"), None, None, None, Some(PreconditionFailed)),
+            (None, tags("abc"), None, None, Some(NotModified)),
+            (None, tags("*"), None, None, Some(NotModified)),
+            (None, tags("x"), None, None, None),
+            (None, None, at(0), None, Some(NotModified)),
+            (None, None, at(1), None, Some(NotModified)),
+            (None, None, at(-1), None, None),
+            (None, None, None, at(0), None),
+            (None, None, None, at(-1), Some(PreconditionFailed)),
+            // If-Match outranks If-Unmodified-Since …
+            (tags("abc"), None, None, at(-1), None),
+            (tags("x"), None, None, at(1), Some(PreconditionFailed)),
+            // … and If-None-Match outranks If-Modified-Since.
+            (None, tags("abc"), at(-1), None, Some(NotModified)),
+            (None, tags("x"), at(1), None, None),
+            // A false precondition comes before "not modified".
+            (tags("x"), tags("abc"), None, None, Some(PreconditionFailed)),
+        ];
+        for (if_match, if_none_match, if_modified_since, if_unmodified_since, want) in cases {
+            let conditions = ReadConditions {
+                if_match,
+                if_none_match,
+                if_modified_since,
+                if_unmodified_since,
+            };
+            let got = evaluate(&conditions, &version()).err().map(|e| e.code);
+            assert_eq!(got, want, "{conditions:?}");
+        }
+    }
+}

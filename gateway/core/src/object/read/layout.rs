@@ -73,7 +73,8 @@ mod tests {
     #[test]
     fn blocks_start_anew_in_each_segment() {
         const B: u64 = BLOCK_BYTES;
-        let cases: &[(&[u64], u64, (usize, u64, u64, u64))] = &[
+        type Case = (&'static [u64], u64, (usize, u64, u64, u64));
+        let cases: &[Case] = &[
             (&[10], 0, (0, 0, 0, 10)),
             (&[10], 9, (0, 0, 0, 10)),
             (&[B], B - 1, (0, 0, 0, B)),

@@ -1,0 +1,168 @@
+//! Making versions current, and removing them.
+
+use weir_types::clock::Timestamp;
+use weir_types::etag::ETag;
+use weir_types::id::{BucketName, Incarnation, IntentId, ObjectKey, PartNumber};
+use weir_types::index::{
+    Applied, CommitContent, CommitVersion, IndexError, Refusal, WriteConditions,
+};
+use weir_types::record::{BlobRecord, BlobState, Tombstone, VersionRecord};
+
+use super::{bucket, copy, intent, part, refuse, upload};
+use crate::keys;
+use crate::store::Table;
+use crate::txn::Txn;
+
+pub(super) fn commit(txn: &mut Txn<'_>, commit: CommitVersion) -> Result<Applied, IndexError> {
+    let CommitVersion { bucket, incarnation, key, conditions, draft, content, now, clean_at } =
+        commit;
+    bucket::require(txn, &bucket, incarnation)?;
+    if let CommitContent::Upload { upload, .. } = &content {
+        // A repeated Complete must hear that the upload is finished, not that its own
+        // version stands in the way of its condition.
+        upload::require_completing(txn, *upload, incarnation, &key)?;
+    }
+    let before = current(txn, incarnation, &key)?;
+    check(&conditions, before.as_ref())?;
+
+    let mut finished = None;
+    let mut version = match content {
+        CommitContent::New { blob, crcs, intents } => {
+            let id = blob.blob;
+            create_blob(txn, *blob, &crcs, &intents, now)?;
+            VersionRecord { blob: id, ..draft }
+        }
+        CommitContent::Shared { blob } => {
+            // Before the version it replaces lets go: copying a key onto itself must not
+            // kill the blob.
+            copy::share(txn, blob)?;
+            VersionRecord { blob, ..draft }
+        }
+        CommitContent::Upload { upload, copies } => {
+            finished = Some(upload);
+            upload::become_blob(txn, upload, copies, now)?
+        }
+    };
+    version.seq = txn.next_seq();
+    version.hlc = txn.next_hlc(now);
+    version.site = txn.site().clone();
+    if let Some(upload) = finished {
+        upload::remember(txn, upload, incarnation, &key, &version, now);
+    }
+
+    txn.put(Table::Current, keys::object(incarnation, key.as_str()), &version);
+    forget_tombstone(txn, incarnation, key.as_str())?;
+    if let Some(before) = &before {
+        copy::unshare(txn, before.blob, now, clean_at)?;
+    }
+    Ok(Applied::Committed { version: Box::new(version), superseded: before.is_some() })
+}
+
+pub(super) fn delete_current(
+    txn: &mut Txn<'_>,
+    name: &BucketName,
+    key: &ObjectKey,
+    if_match: Option<ETag>,
+    now: Timestamp,
+    clean_at: Timestamp,
+) -> Result<Applied, IndexError> {
+    let Some(bucket) = bucket::find(txn, name)? else {
+        return refuse(Refusal::NoSuchBucket);
+    };
+    let before = current(txn, bucket.incarnation, key)?;
+    check(&WriteConditions { if_match, if_none_match: false }, before.as_ref())?;
+    let Some(before) = before else {
+        return Ok(Applied::Deleted { seq: None });
+    };
+    let row = keys::object(bucket.incarnation, key.as_str());
+    let tombstone =
+        Tombstone { seq: txn.next_seq(), hlc: txn.next_hlc(now), site: txn.site().clone() };
+    let age = keys::tombstone_age(tombstone.hlc.wall_ms, bucket.incarnation, key.as_str());
+    txn.delete(Table::Current, row.clone());
+    txn.put(Table::Tombstones, row, &tombstone);
+    txn.put_key(Table::TombstoneAges, age);
+    copy::unshare(txn, before.blob, now, clean_at)?;
+    Ok(Applied::Deleted { seq: Some(tombstone.seq) })
+}
+
+/// Checks the conditions of a write against the version that is current.
+pub(super) fn check(
+    conditions: &WriteConditions,
+    current: Option<&VersionRecord>,
+) -> Result<(), IndexError> {
+    match (&conditions.if_match, current) {
+        (Some(_), None) => return refuse(Refusal::NoSuchKey),
+        // `*` asks only that there be a version (RFC 9110, section 13.1.1).
+        (Some(tag), Some(version)) if tag.as_str() != "*" && *tag != version.etag => {
+            return refuse(Refusal::PreconditionFailed);
+        }
+        _ => {}
+    }
+    if conditions.if_none_match && current.is_some() {
+        return refuse(Refusal::PreconditionFailed);
+    }
+    Ok(())
+}
+
+pub(super) fn current(
+    txn: &Txn<'_>,
+    bucket: Incarnation,
+    key: &ObjectKey,
+) -> Result<Option<VersionRecord>, IndexError> {
+    txn.read(Table::Current, &keys::object(bucket, key.as_str()))
+}
+
+/// Writes a blob that was put whole and takes its intents' place.
+fn create_blob(
+    txn: &mut Txn<'_>,
+    mut blob: BlobRecord,
+    crcs: &[u32],
+    intents: &[IntentId],
+    now: Timestamp,
+) -> Result<(), IndexError> {
+    if copy::find(txn, blob.blob)?.is_some() {
+        return refuse(Refusal::BlobLive);
+    }
+    consume_intents(txn, &blob, intents)?;
+    let attempts = blob.copies.iter().map(|copy| copy.attempt.saturating_add(1));
+    blob.next_attempt = attempts.fold(blob.next_attempt, u32::max);
+    blob.refs = 1;
+    blob.state = BlobState::Live;
+    part::put_crcs(txn, blob.blob, PartNumber::FIRST, crcs);
+    copy::create(txn, &blob, now)
+}
+
+/// Drops the intents under which a new blob's copies were written. Each copy must be one that
+/// an open intent announced.
+pub(super) fn consume_intents(
+    txn: &mut Txn<'_>,
+    blob: &BlobRecord,
+    intents: &[IntentId],
+) -> Result<(), IndexError> {
+    let mut open = Vec::with_capacity(intents.len());
+    for id in intents {
+        open.push(intent::require_open(txn, *id)?);
+    }
+    let announced = blob.copies.iter().all(|copy| {
+        open.iter().any(|intent| copy::covers(intent, blob.blob, copy))
+    });
+    if !announced || blob.copies.len() != open.len() {
+        return refuse(Refusal::IntentGone);
+    }
+    intents.iter().try_for_each(|id| intent::drop(txn, *id))
+}
+
+/// A key that has a current version is not deleted.
+fn forget_tombstone(
+    txn: &mut Txn<'_>,
+    bucket: Incarnation,
+    key: &str,
+) -> Result<(), IndexError> {
+    let row = keys::object(bucket, key);
+    if let Some(tombstone) = txn.read::<Tombstone>(Table::Tombstones, &row)? {
+        let age = keys::tombstone_age(tombstone.hlc.wall_ms, bucket, key);
+        txn.delete(Table::TombstoneAges, age);
+        txn.delete(Table::Tombstones, row);
+    }
+    Ok(())
+}

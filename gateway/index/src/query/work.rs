@@ -1,0 +1,68 @@
+//! What is to be done.
+
+use weir_types::clock::Timestamp;
+use weir_types::id::OutboxId;
+use weir_types::index::{IndexError, OutboxStats};
+use weir_types::record::{OutboxEntry, Work};
+
+use crate::keys;
+use crate::rows::{self, Counters};
+use crate::store::{Reader, Step, Table};
+
+/// See [`weir_types::index::Index::due`].
+pub(crate) fn due(
+    reader: &dyn Reader,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<OutboxEntry>, IndexError> {
+    let mut entries: Vec<OutboxEntry> = Vec::new();
+    reader.scan(Table::OutboxDue, &[], &mut |row, _| {
+        let (not_before, id) = parse(row)?;
+        if not_before > now || entries.len() >= limit {
+            return Ok(Step::Stop);
+        }
+        let entry = rows::read(reader, Table::Outbox, &keys::outbox(id))?;
+        entries.push(rows::must(entry, "a due outbox entry is missing")?);
+        Ok(Step::Next)
+    })?;
+    Ok(entries)
+}
+
+/// See [`weir_types::index::Index::next_due`].
+pub(crate) fn next_due(
+    reader: &dyn Reader,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, IndexError> {
+    let Some(later) = now.as_millis().checked_add(1) else { return Ok(None) };
+    let from = keys::outbox_due(Timestamp::from_millis(later), OutboxId(0));
+    let mut next = None;
+    reader.scan(Table::OutboxDue, &from, &mut |row, _| {
+        next = Some(parse(row)?.0);
+        Ok(Step::Stop)
+    })?;
+    Ok(next)
+}
+
+/// See [`weir_types::index::Index::outbox_stats`]. Reads one row per kind of work, however
+/// deep the outbox is: depths are counted as entries come and go.
+pub(crate) fn outbox_stats(reader: &dyn Reader) -> Result<OutboxStats, IndexError> {
+    let counters: Counters =
+        rows::read(reader, Table::Meta, rows::COUNTERS)?.unwrap_or_default();
+    let mut stats = OutboxStats { depth: counters.depth, ..OutboxStats::default() };
+    for kind in 0..rows::WORK_KINDS {
+        let within = [u8::try_from(kind).expect("there are few kinds of work")];
+        let first: Vec<OutboxEntry> = rows::page(reader, Table::Outbox, &within, None, 1)?;
+        for entry in first {
+            let oldest = stats.oldest.get_or_insert(entry.created_at);
+            *oldest = entry.created_at.min(*oldest);
+            if matches!(entry.work, Work::Replicate { .. }) {
+                stats.oldest_replicate = Some(entry.created_at);
+            }
+        }
+    }
+    Ok(stats)
+}
+
+fn parse(row: &[u8]) -> Result<(Timestamp, OutboxId), IndexError> {
+    keys::parse_outbox_due(row).ok_or_else(|| rows::damaged("an outbox time cannot be read"))
+}

@@ -1,0 +1,123 @@
+//! The engine: which Wasm is accepted, and what bounds a guest.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::thread;
+
+use parking_lot::Mutex;
+
+use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+
+use crate::answer::printable;
+use crate::bindings::{PlacementPolicy, PlacementPolicyPre};
+use crate::check;
+use crate::error::LoadError;
+use crate::guest::GuestState;
+use crate::limits::{Allocation, Limits};
+use crate::revision::sha256;
+
+/// What all revisions share.
+pub(crate) struct Runtime {
+    pub(crate) engine: Engine,
+    pub(crate) linker: Linker<GuestState>,
+    pub(crate) limits: Limits,
+    /// What is compiled now, by SHA-256 of the component: one plugin that
+    /// serves several bindings, or gets other settings, is compiled once.
+    compiled: Mutex<HashMap<[u8; 32], Weak<Compiled>>>,
+}
+
+/// A component that was compiled and found to be a policy.
+pub(crate) struct Compiled {
+    pub(crate) pre: PlacementPolicyPre<GuestState>,
+}
+
+impl Runtime {
+    /// Starts the engine and the thread that advances its epoch; the thread
+    /// ends when the engine does.
+    pub(crate) fn new(limits: Limits) -> Result<Self, wasmtime::Error> {
+        let engine = Engine::new(&config(&limits))?;
+        let mut linker = Linker::new(&engine);
+        PlacementPolicy::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+        let weak = engine.weak();
+        thread::Builder::new().name("policy-epoch".to_owned()).spawn(move || {
+            while let Some(engine) = weak.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                thread::sleep(Limits::EPOCH_TICK);
+            }
+        })?;
+        Ok(Self { engine, linker, limits, compiled: Mutex::default() })
+    }
+
+    /// Compiles a component and checks that it is a policy.
+    pub(crate) fn compile(&self, component: &[u8]) -> Result<Arc<Compiled>, LoadError> {
+        let limit = self.limits.component_bytes_max;
+        if component.len() > limit {
+            return Err(LoadError::TooLarge { bytes: component.len(), limit });
+        }
+        let digest = sha256(component);
+        if let Some(compiled) = self.compiled.lock().get(&digest).and_then(Weak::upgrade) {
+            return Ok(compiled);
+        }
+        let component = Component::from_binary(&self.engine, component)
+            .map_err(|error| LoadError::Invalid(one_line(&error)))?;
+        check::check(&self.engine, &component)?;
+        let pre = self
+            .linker
+            .instantiate_pre(&component)
+            .and_then(PlacementPolicyPre::new)
+            .map_err(|error| LoadError::Type(one_line(&error)))?;
+        let compiled = Arc::new(Compiled { pre });
+        let mut all = self.compiled.lock();
+        all.retain(|_, other| other.strong_count() > 0);
+        all.insert(digest, Arc::downgrade(&compiled));
+        Ok(compiled)
+    }
+}
+
+/// Longest text about what is wrong with a component.
+const TEXT_BYTES_MAX: usize = 512;
+
+fn one_line(error: &wasmtime::Error) -> String {
+    printable(&format!("{error:#}"), TEXT_BYTES_MAX)
+}
+
+fn config(limits: &Limits) -> Config {
+    let mut config = Config::new();
+    config.wasm_component_model(true);
+    // Deterministic: the same bits everywhere, and one thread.
+    config.cranelift_nan_canonicalization(true);
+    config.wasm_relaxed_simd(false);
+    // Bounded. Fuel decides, so that a refusal can be replayed; the epoch is
+    // there for stalls that fuel does not see.
+    config.consume_fuel(true);
+    config.epoch_interruption(true);
+    config.max_wasm_stack(limits.stack_bytes_max);
+    config.cranelift_opt_level(OptLevel::Speed);
+    // Backtraces of stripped guests say nothing, and cost at every trap.
+    config.wasm_backtrace_max_frames(None);
+    if let Allocation::Pooling { instances_max } = limits.allocation {
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(
+            limits,
+            instances_max,
+        )));
+    }
+    config
+}
+
+fn pool(limits: &Limits, instances_max: u32) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    // A component of one core module has a few small instances beside it that
+    // carry its adapters.
+    let core_instances_max = instances_max.saturating_mul(4);
+    pool.total_component_instances(instances_max);
+    pool.total_core_instances(core_instances_max);
+    pool.total_memories(instances_max);
+    pool.total_tables(core_instances_max);
+    pool.max_memory_size(limits.memory_bytes_max);
+    pool.table_elements(limits.table_elements_max);
+    pool.linear_memory_keep_resident(64 << 10);
+    pool.table_keep_resident(4 << 10);
+    pool
+}

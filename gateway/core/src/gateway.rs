@@ -40,6 +40,9 @@ pub struct Parts {
     pub settings: Settings,
 }
 
+/// See [`Gateway::upload_locks`].
+type UploadLocks = DashMap<(UploadId, Option<PartNumber>), Arc<tokio::sync::Mutex<()>>>;
+
 /// A running gateway. Shared by every request and by the background.
 pub struct Gateway {
     pub(crate) index: Arc<dyn Index>,
@@ -56,9 +59,10 @@ pub struct Gateway {
     pub(crate) live_intents: DashSet<IntentId>,
     /// Blobs that are being read, with the number of readers: the cleaner leaves them alone.
     pub(crate) leases: DashMap<BlobId, u32>,
-    /// One writer at a time per part of an upload: the backend and the index must agree on
-    /// which bytes are the part.
-    pub(crate) part_locks: DashMap<(UploadId, PartNumber), Arc<tokio::sync::Mutex<()>>>,
+    /// One writer at a time per part of an upload, because the backend and the index must agree
+    /// on which bytes are the part; and one at a time (`None`) that finishes the upload, because
+    /// a backend that is still putting parts together may deny all knowledge of them.
+    pub(crate) upload_locks: UploadLocks,
 }
 
 impl Gateway {
@@ -79,7 +83,7 @@ impl Gateway {
             site,
             live_intents: DashSet::new(),
             leases: DashMap::new(),
-            part_locks: DashMap::new(),
+            upload_locks: DashMap::new(),
         })
     }
 

@@ -1,19 +1,54 @@
-//! Multipart uploads. (Placeholder so that dependants compile; being written.)
-use std::sync::Arc;
+//! Multipart uploads, one file per operation.
+//!
+//! A client's upload runs beside an upload at one backend (its *leg*): parts go there as they
+//! come, so that Complete moves no bytes. What makes this safe is the order of steps:
+//!
+//! - Create: intent → upload at the backend → record. A crash between leaves an intent that
+//!   the reaper clears, with whatever the backend began.
+//! - UploadPart: a part of the same number is forgotten before the backend may replace its
+//!   bytes. A part that stands in the index is therefore always the part that the backend has.
+//! - Complete: "completing" is durable before the backend is asked. From there it only rolls
+//!   forward, by the request, by the client's retry, or by the background (see [`finish`]).
+
+mod abort;
+mod checksum;
+mod complete;
+mod create;
+mod draft;
+pub(crate) mod finish;
+mod list;
+mod part;
+mod part_copy;
+mod turn;
+
 use weir_types::Result;
 use weir_types::error::ErrorCode;
-use weir_types::index::UploadsPage;
-use weir_types::operation::*;
-use weir_types::record::UploadRecord;
-use super::Asker;
-use crate::gateway::Gateway;
-#[allow(clippy::unused_async)]
+use weir_types::operation::UploadRef;
+use weir_types::record::{UploadLeg, UploadRecord, UploadState};
+
+use crate::gateway::{Gateway, index_error};
+
 impl Gateway {
-    pub(crate) async fn create_multipart_upload(self: &Arc<Self>, _: CreateMultipartUpload, _: Asker<'_>) -> Result<UploadRecord> { Err(ErrorCode::NotImplemented.into()) }
-    pub(crate) async fn upload_part(self: &Arc<Self>, _: UploadPart, _: Asker<'_>) -> Result<UploadPartResult> { Err(ErrorCode::NotImplemented.into()) }
-    pub(crate) async fn upload_part_copy(self: &Arc<Self>, _: UploadPartCopy, _: Asker<'_>) -> Result<UploadPartResult> { Err(ErrorCode::NotImplemented.into()) }
-    pub(crate) async fn complete_multipart_upload(self: &Arc<Self>, _: CompleteMultipartUpload, _: Asker<'_>) -> Result<CompletedObject> { Err(ErrorCode::NotImplemented.into()) }
-    pub(crate) async fn abort_multipart_upload(self: &Arc<Self>, _: UploadRef, _: Asker<'_>) -> Result<()> { Err(ErrorCode::NotImplemented.into()) }
-    pub(crate) async fn list_parts(self: &Arc<Self>, _: ListParts, _: Asker<'_>) -> Result<PartsListing> { Err(ErrorCode::NotImplemented.into()) }
-    pub(crate) async fn list_multipart_uploads(self: &Arc<Self>, _: ListMultipartUploads, _: Asker<'_>) -> Result<UploadsPage> { Err(ErrorCode::NotImplemented.into()) }
+    /// The upload that a client names, in any state. An id that belongs to another bucket, an
+    /// earlier life of the bucket, or another key is unknown.
+    async fn any_upload(&self, named: &UploadRef) -> Result<Option<UploadRecord>> {
+        let bucket = self.bucket(&named.bucket).await?;
+        let found = self.index.upload(named.upload).await.map_err(index_error)?;
+        Ok(found.filter(|u| u.incarnation == bucket.incarnation && u.key == named.key))
+    }
+
+    /// The upload that a client names, if it takes parts.
+    async fn open_upload(&self, named: &UploadRef) -> Result<UploadRecord> {
+        let found = self.any_upload(named).await?;
+        let open = found.filter(|u| u.state == UploadState::Open);
+        open.ok_or_else(|| ErrorCode::NoSuchUpload.into())
+    }
+}
+
+/// The upload's one leg.
+pub(crate) fn leg(upload: &UploadRecord) -> Result<&UploadLeg> {
+    upload.legs.first().ok_or_else(|| {
+        tracing::error!(upload = %upload.upload_id, "an upload has no leg");
+        ErrorCode::InternalError.into()
+    })
 }

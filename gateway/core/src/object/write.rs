@@ -109,7 +109,7 @@ pub(crate) struct Written {
 
 /// Attempt number of a blob's first copy; [`BlobRecord::next_attempt`] goes on from here.
 /// Every candidate that is tried in vain uses one up.
-const FIRST_ATTEMPT: u32 = 1;
+pub(crate) const FIRST_ATTEMPT: u32 = 1;
 
 impl Gateway {
     /// Writes a body as the first copy of `blob`, on the first candidate that takes it.
@@ -144,7 +144,7 @@ impl Gateway {
     }
 
     /// The candidates that may be tried: healthy ones first, each in the policy's order.
-    fn candidates<'a>(
+    pub(crate) fn candidates<'a>(
         &'a self,
         placement: &'a Placement,
     ) -> impl Iterator<Item = &'a Arc<BackendHandle>> {

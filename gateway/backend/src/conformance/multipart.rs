@@ -1,0 +1,133 @@
+//! Multipart uploads.
+
+use weir_types::backend::{BackendErrorKind, BackendPart, BackendUpload};
+use weir_types::id::{BackendKey, PartNumber};
+
+use super::Run;
+use super::bodies::{failing_body, pattern, read, whole_body};
+
+/// The smallest part that S3 servers accept before the last one.
+const PART_BYTES: usize = 5 << 20;
+
+fn number(n: u16) -> PartNumber {
+    PartNumber::new(n).expect("the number is within range")
+}
+
+impl Run<'_> {
+    async fn part(&self, key: &BackendKey, upload: &str, n: u16, bytes: &[u8]) -> BackendPart {
+        let body = whole_body(bytes, 300_000);
+        let size = bytes.len() as u64;
+        let stored =
+            self.backend.put_part(key, upload, number(n), size, body).await.expect("put part");
+        assert_eq!(stored.size, size, "size that put_part answers");
+        BackendPart { number: number(n), size, etag: stored.etag }
+    }
+
+    async fn uploads_of(&self, key: &BackendKey) -> Vec<BackendUpload> {
+        self.backend.list_uploads(key.as_str(), 100).await.expect("list uploads")
+    }
+
+    /// A part replaced, a part that failed, a part not named; then the object is exactly the
+    /// named parts.
+    pub(super) async fn multipart(&self) {
+        let key = self.key();
+        let upload = self.backend.create_upload(&key).await.expect("create upload");
+        let listed = BackendUpload { key: key.to_string(), upload: upload.clone() };
+        assert_eq!(self.uploads_of(&key).await, [listed], "an open upload is listed");
+        self.expect_absent(&key, "while it is being uploaded").await;
+
+        let (first, second, third) =
+            (pattern(PART_BYTES, 10), pattern(PART_BYTES + 99, 11), pattern(1000, 12));
+        // The last part first: order of arrival does not matter.
+        let third_part = self.part(&key, &upload, 9, &third).await;
+        self.part(&key, &upload, 2, &pattern(PART_BYTES, 13)).await;
+        let replaced = self.part(&key, &upload, 1, &pattern(PART_BYTES, 14)).await;
+        let first_part = self.part(&key, &upload, 1, &first).await;
+        assert_ne!(replaced.etag, first_part.etag, "tags of different parts");
+        let second_part = self.part(&key, &upload, 4, &second).await;
+        let body = failing_body(&second[..1000]);
+        let failed = self.backend.put_part(&key, &upload, number(4), 5000, body).await;
+        let error = failed.expect_err("a part whose body fails");
+        assert_eq!(error.kind, BackendErrorKind::Source, "a part whose body fails: {error}");
+
+        let parts = [first_part, second_part, third_part];
+        let stored =
+            self.backend.complete_upload(&key, &upload, &parts).await.expect("complete upload");
+        let whole = [first, second, third].concat();
+        let size = whole.len() as u64;
+        assert_eq!(stored.size, size, "size that complete answers");
+        let head = self.backend.head(&key).await.expect("head").expect("an object");
+        assert_eq!(head.size, size, "size of the completed object");
+        let page = self.backend.list(key.as_str(), None, 10).await.expect("list");
+        let listed: Vec<_> = page.entries.iter().map(|e| (e.key.as_str(), e.size)).collect();
+        assert_eq!(listed, [(key.as_str(), size)], "listing of the completed object");
+
+        let fetched = self.backend.get(&key, None).await.expect("get");
+        assert!(read(fetched).await == whole, "bytes of the completed object");
+        let edge = PART_BYTES as u64;
+        let last = size - 1000;
+        for range in [0..10, edge - 5..edge + 5, edge..edge + 1, last - 1..last + 1, 1..size] {
+            let fetched = self.backend.get(&key, Some(range.clone())).await.expect("get range");
+            let wanted = &whole[range.start as usize..range.end as usize];
+            assert!(read(fetched).await == wanted, "bytes of range {range:?} across parts");
+        }
+
+        assert_eq!(self.uploads_of(&key).await, [], "a completed upload is not listed");
+        self.complete_again(&key, &upload, &parts).await;
+        let late = self.backend.put_part(&key, &upload, number(1), 3, whole_body(b"bad", 3)).await;
+        if let Err(error) = late {
+            assert_eq!(error.kind, BackendErrorKind::NotFound, "a part after Complete: {error}");
+        }
+        let fetched = self.backend.get(&key, Some(0..10)).await.expect("get");
+        assert!(read(fetched).await == whole[..10], "a late part must not change the object");
+        // Some servers take the late part as the start of the same upload: end it.
+        self.backend.abort_upload(&key, &upload).await.expect("abort after complete");
+        let fetched = self.backend.get(&key, Some(0..10)).await.expect("get");
+        assert!(read(fetched).await == whole[..10], "a late abort must not harm the object");
+        self.delete(&key).await;
+        self.expect_absent(&key, "after delete of a multipart object").await;
+    }
+
+    /// A repeated Complete either succeeds again or does not know the upload; the object
+    /// stays.
+    async fn complete_again(&self, key: &BackendKey, upload: &str, parts: &[BackendPart]) {
+        match self.backend.complete_upload(key, upload, parts).await {
+            Ok(stored) => {
+                let size = parts.iter().map(|part| part.size).sum::<u64>();
+                assert_eq!(stored.size, size, "size that a repeated complete answers");
+            }
+            Err(error) => {
+                assert_eq!(error.kind, BackendErrorKind::NotFound, "repeated complete: {error}");
+            }
+        }
+        let head = self.backend.head(key).await.expect("head");
+        assert!(head.is_some(), "the object after a repeated complete");
+    }
+
+    pub(super) async fn abort(&self) {
+        let key = self.key();
+        let upload = self.backend.create_upload(&key).await.expect("create upload");
+        self.part(&key, &upload, 1, &pattern(1000, 20)).await;
+        for _ in 0..2 {
+            self.backend.abort_upload(&key, &upload).await.expect("abort");
+        }
+        assert_eq!(self.uploads_of(&key).await, [], "an aborted upload is not listed");
+        self.expect_absent(&key, "after abort").await;
+    }
+
+    pub(super) async fn unknown_uploads(&self) {
+        let key = self.key();
+        let upload = self.backend.create_upload(&key).await.expect("create upload");
+        let part = self.part(&key, &upload, 1, b"some bytes").await;
+        self.backend.abort_upload(&key, &upload).await.expect("abort");
+
+        let completed = self.backend.complete_upload(&key, &upload, &[part]).await;
+        let error = completed.expect_err("complete of an unknown upload");
+        assert_eq!(error.kind, BackendErrorKind::NotFound, "unknown upload: {error}");
+        let body = whole_body(b"some bytes", 4);
+        let put = self.backend.put_part(&key, &upload, number(1), 10, body).await;
+        let error = put.expect_err("a part of an unknown upload");
+        assert_eq!(error.kind, BackendErrorKind::NotFound, "unknown upload: {error}");
+        self.expect_absent(&key, "after all that failed").await;
+    }
+}

@@ -1,0 +1,164 @@
+//! Bodies on their way into a temporary file.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use weir_types::ErrorCode;
+use weir_types::backend::BackendError;
+use weir_types::body::PutStream;
+
+use super::layer::{FileLayer, LayerFile};
+use super::{FsBackend, layout};
+use crate::io_error::io_error;
+
+/// Bytes gathered before they go to a thread: bodies up to here take one hop, larger ones
+/// hold at most two such pieces.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// A file in the folder of temporary files; removed when it is dropped before it was moved.
+pub(super) struct TempFile {
+    layer: Arc<dyn FileLayer>,
+    path: Option<String>,
+    file: Box<dyn LayerFile>,
+}
+
+impl TempFile {
+    /// Makes an empty one at `path`.
+    pub(super) fn create(layer: Arc<dyn FileLayer>, path: String) -> Result<Self, BackendError> {
+        // A missing folder means that the whole directory is gone: never "not found".
+        let file = layer.create(&path).map_err(|e| io_error("create", &e))?;
+        Ok(Self { layer, path: Some(path), file })
+    }
+
+    /// Writes at the end.
+    pub(super) fn append(&mut self, chunks: &[Bytes]) -> Result<(), BackendError> {
+        self.file.append(chunks).map_err(|e| io_error("write", &e))
+    }
+
+    /// Makes the content durable.
+    pub(super) fn sync(&self, site: &'static str) -> Result<(), BackendError> {
+        self.file.sync(site).map_err(|e| io_error("fsync", &e))
+    }
+
+    /// Gives it its final name. The name is not durable yet.
+    pub(super) fn rename(mut self, to: &str) -> std::io::Result<()> {
+        let from = self.path.take().expect("a path is taken only by the rename, which consumes");
+        let result = self.layer.rename(&from, to);
+        if result.is_err() {
+            self.path = Some(from);
+        }
+        result
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        let Some(path) = self.path.take() else { return };
+        let layer = Arc::clone(&self.layer);
+        let remove = move || {
+            if let Err(e) = layer.unlink(&path) {
+                tracing::warn!(path, error = %e, "temporary file stays until the next start");
+            }
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) if self.layer.blocks() => drop(runtime.spawn_blocking(remove)),
+            _ => remove(),
+        }
+    }
+}
+
+/// Chunks for one write.
+struct Piece {
+    chunks: Vec<Bytes>,
+    is_last: bool,
+}
+
+/// Takes exactly the announced number of bytes from a body.
+struct Gather {
+    body: PutStream,
+    rest: u64,
+}
+
+impl Gather {
+    async fn next(&mut self) -> Result<Piece, BackendError> {
+        let mut chunks = Vec::new();
+        let mut bytes = 0;
+        while bytes < PIECE_BYTES {
+            let Some(chunk) = self.body.next().await.transpose().map_err(BackendError::source)?
+            else {
+                if self.rest == 0 {
+                    return Ok(Piece { chunks, is_last: true });
+                }
+                return Err(wrong_length());
+            };
+            self.rest = self.rest.checked_sub(chunk.len() as u64).ok_or_else(wrong_length)?;
+            bytes += chunk.len();
+            chunks.push(chunk);
+        }
+        Ok(Piece { chunks, is_last: false })
+    }
+}
+
+fn wrong_length() -> BackendError {
+    BackendError::source(ErrorCode::IncompleteBody.into())
+}
+
+/// How a body becomes a durable file.
+pub(super) struct Finish<F> {
+    /// What follows the body in the file.
+    pub(super) trailer: Bytes,
+    /// The site of the fsync of the content.
+    pub(super) sync_site: &'static str,
+    /// Moves the file, whose content is durable, to its place. Runs on the blocking thread.
+    pub(super) place: F,
+}
+
+impl FsBackend {
+    /// Streams `size` bytes into a temporary file, makes them durable and has them placed.
+    /// Leaves nothing when the body fails.
+    pub(super) async fn store<T, F>(
+        &self,
+        size: u64,
+        body: PutStream,
+        finish: Finish<F>,
+    ) -> Result<T, BackendError>
+    where
+        T: Send + 'static,
+        F: FnOnce(TempFile) -> Result<T, BackendError> + Send + 'static,
+    {
+        let mut gather = Gather { body, rest: size };
+        let mut temp: Option<TempFile> = None;
+        let mut piece = gather.next().await?;
+        while !piece.is_last {
+            let layer = Arc::clone(&self.layer);
+            let path = layout::new_tmp(&*self.entropy);
+            let written = self.jobs.run(move || {
+                let mut temp = match temp {
+                    Some(temp) => temp,
+                    None => TempFile::create(layer, path)?,
+                };
+                temp.append(&piece.chunks)?;
+                Ok(temp)
+            });
+            // Whichever fails first ends both; the file goes with the other's result.
+            let (file, next) = futures_util::future::try_join(written, gather.next()).await?;
+            temp = Some(file);
+            piece = next;
+        }
+        let layer = Arc::clone(&self.layer);
+        let path = layout::new_tmp(&*self.entropy);
+        self.jobs
+            .run(move || {
+                let mut temp = match temp {
+                    Some(temp) => temp,
+                    None => TempFile::create(layer, path)?,
+                };
+                piece.chunks.push(finish.trailer);
+                temp.append(&piece.chunks)?;
+                temp.sync(finish.sync_site)?;
+                (finish.place)(temp)
+            })
+            .await
+    }
+}

@@ -125,6 +125,9 @@ pub enum FaultKind {
     Stack,
     /// Any other trap.
     Trap,
+    /// Data that breaks the canonical ABI: pointers outside the memory, text
+    /// that is not UTF-8, unknown cases.
+    Malformed,
     /// Too many host calls, or too much data to the host.
     Output,
     /// An answer without candidates.
@@ -141,12 +144,13 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// Every kind, in the order of the counters.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Fuel,
         Self::Deadline,
         Self::Memory,
         Self::Stack,
         Self::Trap,
+        Self::Malformed,
         Self::Output,
         Self::NoCandidates,
         Self::UnknownBackend,
@@ -164,6 +168,7 @@ impl FaultKind {
             Self::Memory => "memory",
             Self::Stack => "stack",
             Self::Trap => "trap",
+            Self::Malformed => "malformed",
             Self::Output => "output",
             Self::NoCandidates => "no_candidates",
             Self::UnknownBackend => "unknown_backend",

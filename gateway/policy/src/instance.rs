@@ -40,10 +40,7 @@ impl Instance {
         store.set_hostcall_fuel(limits.guest_output_bytes_max);
         // Start functions of the guest run now.
         grant(&mut store, limits.configure_fuel_max, Limits::ticks(limits.configure_time_max))?;
-        let policy = pre.instantiate(&mut store).map_err(|error| Fault {
-            kind: FaultKind::Instantiate,
-            message: fault_of(&error).to_string(),
-        })?;
+        let policy = pre.instantiate(&mut store).map_err(|error| fault_of(&error))?;
         Ok(Self { store, policy, _counted: Counted::new(&shared.counters), calls: 0 })
     }
 
@@ -130,7 +127,7 @@ fn fault_of(error: &wasmtime::Error) -> Fault {
     } else if error.is::<OverHostCalls>() || is_hostcall_fuel(error) {
         FaultKind::Output
     } else {
-        FaultKind::Trap
+        FaultKind::Malformed
     };
     Fault { kind, message: printable(&error.root_cause().to_string(), FAULT_BYTES_MAX) }
 }

@@ -150,8 +150,11 @@ impl Revision {
     ) -> Result<Self, LoadError> {
         let limits = &runtime.limits;
         let failed = |function| move |fault| LoadError::Fault { function, fault };
-        let mut instance =
-            Instance::new(&runtime, &compiled.pre, &shared).map_err(failed("instantiation"))?;
+        let instance = Instance::new(&runtime, &compiled.pre, &shared);
+        let mut instance = instance.map_err(|fault| match fault.kind {
+            FaultKind::Malformed => LoadError::Type(fault.message),
+            _ => failed("instantiation")(fault),
+        })?;
         let description = instance.describe(limits).map_err(failed("describe"))?;
         // What `describe` did must not show in decisions.
         let mut instance =
@@ -290,15 +293,14 @@ impl Revision {
 
     fn fresh(&self) -> Result<Instance, Fault> {
         let limits = &self.runtime.limits;
-        let mut instance = Instance::new(&self.runtime, &self.compiled.pre, &self.shared)?;
-        match instance.configure(&self.settings, &self.facts, limits) {
-            Ok(Ok(())) => Ok(instance),
-            Ok(Err(_)) => Err(Fault::new(
-                FaultKind::Instantiate,
-                "a fresh instance refused the settings that another accepted",
-            )),
-            Err(fault) => Err(Fault::new(FaultKind::Instantiate, format!("configure: {fault}"))),
-        }
+        let failed = |why: String| Fault::new(FaultKind::Instantiate, why);
+        let mut instance = Instance::new(&self.runtime, &self.compiled.pre, &self.shared)
+            .map_err(|fault| failed(fault.to_string()))?;
+        instance
+            .configure(&self.settings, &self.facts, limits)
+            .map_err(|fault| failed(format!("configure: {fault}")))?
+            .map_err(|_| failed("refused the settings that another accepted".to_owned()))?;
+        Ok(instance)
     }
 
     /// Whether the revision works again: on inputs that once succeeded, or on

@@ -1,8 +1,6 @@
 //! Guests written as core modules in text, made into components here, so that
 //! the tests need no Wasm toolchain.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
-
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,27 +12,27 @@ use wit_parser::{Resolve, UnresolvedPackageGroup};
 
 /// A guest that answers `[0, 1]`, two copies, one acknowledged, unless told
 /// otherwise.
-pub struct Guest {
+pub(crate) struct Guest {
     /// Pages of memory at the start.
-    pub pages: u32,
-    pub candidates: Vec<u32>,
+    pub(crate) pages: u32,
+    pub(crate) candidates: Vec<u32>,
     /// Instead of the length of `candidates`.
-    pub candidates_len: Option<u32>,
-    pub copies: u32,
-    pub ack: u32,
-    pub reason: Vec<u8>,
+    pub(crate) candidates_len: Option<u32>,
+    pub(crate) copies: u32,
+    pub(crate) ack: u32,
+    pub(crate) reason: Vec<u8>,
     /// Instead of the length of `reason`.
-    pub reason_len: Option<u32>,
+    pub(crate) reason_len: Option<u32>,
     /// Instructions before the answer; local 0 points to the request.
-    pub place: String,
-    pub configure: String,
+    pub(crate) place: String,
+    pub(crate) configure: String,
     /// What `configure` returns: a pointer to a result.
-    pub configured: u32,
-    pub describe: String,
+    pub(crate) configured: u32,
+    pub(crate) describe: String,
     /// More definitions.
-    pub extra: String,
+    pub(crate) extra: String,
     /// Makes the bytes of otherwise equal guests differ.
-    pub salt: u32,
+    pub(crate) salt: u32,
 }
 
 impl Default for Guest {
@@ -61,7 +59,7 @@ const AT_DESCRIPTION: u32 = 0x100;
 const AT_DECISION: u32 = 0x140;
 const AT_OK: u32 = 0x180;
 /// A result with two mistakes.
-pub const AT_MISTAKES: u32 = 0x190;
+pub(crate) const AT_MISTAKES: u32 = 0x190;
 const AT_MISTAKE_LIST: u32 = 0x1a0;
 const AT_TEXT: u32 = 0x200;
 const AT_CANDIDATES: u32 = 0x400;
@@ -69,7 +67,7 @@ const AT_REASON: u32 = 0x1000;
 const AT_HEAP: u32 = 0x8000;
 
 impl Guest {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let candidates_len = self.candidates_len.unwrap_or(self.candidates.len() as u32);
         let reason_len = self.reason_len.unwrap_or(self.reason.len() as u32);
         let description = words(&[AT_TEXT, 5, AT_TEXT, 5, AT_TEXT, 5, AT_TEXT, 0]);
@@ -123,13 +121,13 @@ impl Guest {
     }
 
     /// The component.
-    pub fn build(&self) -> Vec<u8> {
+    pub(crate) fn build(&self) -> Vec<u8> {
         component(&self.text(), &wit())
     }
 }
 
 /// The project's own WIT package as one text.
-pub fn wit() -> String {
+pub(crate) fn wit() -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
     let mut text = "package weir:policy@0.1.0;\n".to_owned();
     for file in ["types", "placement", "lifecycle", "host", "worlds"] {
@@ -140,7 +138,7 @@ pub fn wit() -> String {
 }
 
 /// A component of the world `placement-policy` of this WIT text.
-pub fn component(module: &str, wit: &str) -> Vec<u8> {
+pub(crate) fn component(module: &str, wit: &str) -> Vec<u8> {
     let mut module = wat::parse_str(module).expect("the module's text");
     let mut resolve = Resolve::default();
     let group = UnresolvedPackageGroup::parse("policy.wit", wit).expect("the WIT text");
@@ -159,7 +157,7 @@ fn escaped(bytes: &[u8]) -> String {
 }
 
 /// Facts about this many backends, named `b0`, `b1`, …
-pub fn facts(backends: usize) -> Arc<StaticFacts> {
+pub(crate) fn facts(backends: usize) -> Arc<StaticFacts> {
     let backends = (0..backends)
         .map(|n| BackendFacts {
             id: format!("b{n}"),
@@ -174,7 +172,7 @@ pub fn facts(backends: usize) -> Arc<StaticFacts> {
 }
 
 /// Empty, healthy, writable backends.
-pub fn states(backends: usize) -> Vec<BackendState> {
+pub(crate) fn states(backends: usize) -> Vec<BackendState> {
     let state = BackendState {
         limit_bytes: Some(1 << 40),
         writable: true,
@@ -186,7 +184,7 @@ pub fn states(backends: usize) -> Vec<BackendState> {
 }
 
 /// A PUT of 10 KiB for two copies.
-pub fn input<'a>(key: &'a str, backends: &'a [BackendState]) -> PlacementInput<'a> {
+pub(crate) fn input<'a>(key: &'a str, backends: &'a [BackendState]) -> PlacementInput<'a> {
     PlacementInput {
         facts_generation: 1,
         request: RequestFacts {

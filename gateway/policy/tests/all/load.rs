@@ -1,10 +1,8 @@
 //! What is refused at load, with which reason. The active revision stays.
 
-mod support;
-
 use std::io::Write;
 
-use support::{AT_MISTAKES, Guest, component, facts, input, states, wit};
+use crate::support::{AT_MISTAKES, Guest, component, facts, input, states, wit};
 use weir_policy::{DecidedBy, FaultKind, Limits, LoadError, PolicyHost, builtin};
 
 /// The whole point of a refusal: what it says, and that nothing changed.
@@ -32,14 +30,28 @@ fn what_is_no_policy_is_refused() {
     check("empty", b"", "{}", "not a valid component");
     check("text", b"(component)", "{}", "not a valid component");
     check("a core module", &text("(module)"), "{}", "not a valid component");
-    for keep in [8, good.len() / 3, good.len() - 1] {
-        check("truncated", &good[..keep], "{}", "not a valid component");
+    for keep in [4, 100, good.len() - 1] {
+        check(&format!("truncated to {keep}"), &good[..keep], "{}", "not a valid component");
     }
+    check("cut after the header", &good[..8], "{}", "does not export `lifecycle`");
     let mut flipped = good.clone();
     flipped[4] ^= 0xff;
     check("another format", &flipped, "{}", "not a valid component");
     check("oversized", &vec![0; (1 << 20) + 1], "{}", "1048577 bytes, more than the limit of 1048576");
     check("nothing", &text("(component)"), "{}", "does not export `lifecycle`");
+}
+
+#[test]
+fn no_cut_component_is_taken() {
+    let host = PolicyHost::new(Limits::default()).expect("engine");
+    let good = Guest::default().build();
+    // A cut between two sections leaves a valid component that lacks exports.
+    for keep in (0..good.len()).step_by(41) {
+        let refused = host.load("b", &good[..keep], "{}", &facts(2));
+        let expected = matches!(refused, Err(LoadError::Invalid(_) | LoadError::Export(_)));
+        assert!(expected, "{keep} of {}: {refused:?}", good.len());
+    }
+    assert_eq!(host.active("b"), None);
 }
 
 #[test]
@@ -81,9 +93,9 @@ fn settings_that_do_not_configure_are_refused() {
         extra: "(func $start (loop (br 0))) (start $start)".to_owned(),
         ..Guest::default()
     };
-    check("loops at the start", &starts.build(), "{}", "instantiation failed: instantiate: fuel");
+    check("loops at the start", &starts.build(), "{}", "instantiation failed: fuel");
     let greedy = Guest { pages: 2000, ..Guest::default() };
-    check("much memory", &greedy.build(), "{}", "instantiation failed: instantiate: memory");
+    check("much memory", &greedy.build(), "{}", "instantiation failed: memory");
 
     let mistaken = Guest { configured: AT_MISTAKES, ..Guest::default() };
     check("two mistakes", &mistaken.build(), "{}", "settings /a: /abcd; settings /a: bcd");

@@ -32,7 +32,7 @@ pub(crate) fn lookup(
         return Ok(found);
     };
     let blob = rows::read::<BlobRecord>(reader, Table::Blobs, &keys::blob(version.blob))?;
-    found.blob = Some(Box::new(rows::must(blob, "a version's blob is missing")?));
+    found.blob = Some(Box::new(rows::require(blob, "a version's blob is missing")?));
     found.version = Some(Box::new(version));
     Ok(found)
 }
@@ -110,7 +110,7 @@ pub(crate) fn copies_on(
         let record = rows::read::<BlobRecord>(reader, Table::Blobs, &keys::blob(blob))?;
         let known = record.into_iter().flat_map(|record| record.copies);
         let copy = known.into_iter().find(|c| c.backend == *backend && c.attempt == attempt);
-        copies.push((blob, rows::must(copy, "a copy's blob does not name it")?));
+        copies.push((blob, rows::require(copy, "a copy's blob does not name it")?));
     }
     Ok(copies)
 }

@@ -91,7 +91,7 @@ pub(crate) fn read<T: Record>(
 }
 
 /// A row that must be there because another names it.
-pub(crate) fn must<T>(row: Option<T>, what: &str) -> Result<T, IndexError> {
+pub(crate) fn require<T>(row: Option<T>, what: &str) -> Result<T, IndexError> {
     row.ok_or_else(|| damaged(what))
 }
 
@@ -153,3 +153,6 @@ pub(crate) fn page<T: Record>(
     })?;
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

@@ -135,7 +135,7 @@ pub(super) fn unshare(
     now: Timestamp,
     clean_at: Timestamp,
 ) -> Result<(), IndexError> {
-    let mut record = rows::must(find(txn, blob)?, "a version's blob is missing")?;
+    let mut record = rows::require(find(txn, blob)?, "a version's blob is missing")?;
     record.refs =
         record.refs.checked_sub(1).ok_or_else(|| rows::damaged("a blob's refs fall below 0"))?;
     if record.refs == 0 {

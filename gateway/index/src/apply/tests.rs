@@ -1,1 +1,4 @@
-
+mod conditions;
+mod laws;
+mod refusals;
+mod effects;

@@ -118,7 +118,7 @@ pub(super) fn become_blob(
     let mut segments = Vec::with_capacity(chosen.len());
     for row in rows::keys_under(txn, Table::Parts, &keys::upload(id))? {
         let part: PartRecord =
-            rows::must(txn.read(Table::Parts, &row)?, "a part vanished in its transaction")?;
+            rows::require(txn.read(Table::Parts, &row)?, "a part vanished in its transaction")?;
         if chosen.binary_search(&part.number).is_ok() {
             segments.push((part.number, part.size));
         } else {

@@ -1,1 +1,114 @@
+use weir_types::index::{Applied, Index};
 
+use super::*;
+use crate::store::MemoryStore;
+use crate::testing::*;
+use crate::{EmbeddedIndex, IndexOptions, MemoryIndex};
+
+fn embedded(path: &std::path::Path) -> Result<EmbeddedIndex, OpenError> {
+    EmbeddedIndex::open(path, site(), IndexOptions::default())
+}
+
+fn over(store: MemoryStore, of: &str) -> Result<MemoryIndex, OpenError> {
+    let site = SiteId::parse(of).expect("a valid site");
+    MemoryIndex::over(store, site, IndexOptions::default())
+}
+
+#[test]
+fn an_index_is_made_with_its_folder_and_found_again() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("some/where/index");
+    let first = embedded(&path).expect("a new index");
+    let identity = first.identity();
+    must(&first, create_bucket());
+    put("a", 1).into_iter().for_each(|mutation| {
+        must(&first, mutation);
+    });
+    let before = dump(&first);
+    drop(first);
+
+    let second = embedded(&path).expect("the same index");
+    assert_eq!(second.identity(), identity);
+    assert!(dump(&second) == before);
+    put("a", 2).into_iter().for_each(|mutation| {
+        must(&second, mutation);
+    });
+    let found = wait(second.lookup(&bucket_name(), &key("a"))).expect("readable");
+    assert_eq!(found.version.map(|version| version.seq.0), Some(3));
+    audit(&second, "reopened");
+}
+
+#[test]
+fn two_new_indexes_have_different_epochs() {
+    assert_ne!(MemoryIndex::new(site()).identity(), MemoryIndex::new(site()).identity());
+}
+
+#[test]
+fn a_second_opener_is_told_which_index_is_in_use() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("index");
+    let first = embedded(&path).expect("a new index");
+    let refused = embedded(&path).expect_err("it is in use");
+    assert!(matches!(refused, OpenError::InUse { .. }), "{refused}");
+    assert!(refused.to_string().contains(path.to_str().expect("text")), "{refused}");
+    drop(first);
+    embedded(&path).expect("it is free again");
+}
+
+#[test]
+fn a_creation_that_was_cut_short_does_not_stand_in_the_way() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("index");
+    std::fs::write(folder.path().join("index.new"), b"half of something").expect("written");
+    must(&embedded(&path).expect("a new index"), create_bucket());
+}
+
+#[test]
+fn a_file_that_is_no_index_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("index");
+    std::fs::write(&path, b"my only copy of the thesis").expect("written");
+    let refused = embedded(&path).expect_err("not an index");
+    assert!(matches!(refused, OpenError::File { .. }), "{refused}");
+    assert_eq!(std::fs::read(&path).expect("still there"), b"my only copy of the thesis");
+}
+
+#[test]
+fn another_site_and_a_newer_format_are_refused() {
+    let store = MemoryStore::default();
+    drop(over(store.clone(), "here").expect("a new index"));
+    let refused = over(store.clone(), "there").expect_err("another site's");
+    assert!(matches!(refused, OpenError::OtherSite { .. }), "{refused}");
+
+    let mut changes = Changes::default();
+    let newer = (FORMAT_VERSION + 1).to_be_bytes().to_vec();
+    changes.set(Table::Meta, rows::FORMAT.to_vec(), Some(newer));
+    // A newer format may spell everything else differently.
+    changes.set(Table::Meta, rows::IDENTITY.to_vec(), Some(vec![99]));
+    store.commit(&changes).expect("memory does not fail");
+    let refused = over(store, "here").expect_err("too new");
+    assert!(matches!(refused, OpenError::TooNew { found: 2, newest: 1 }), "{refused}");
+}
+
+#[test]
+fn a_format_without_an_identity_is_damage_not_a_new_index() {
+    for lost in [rows::FORMAT, rows::IDENTITY] {
+        let store = MemoryStore::default();
+        drop(over(store.clone(), "here").expect("a new index"));
+        let mut changes = Changes::default();
+        changes.set(Table::Meta, lost.to_vec(), None);
+        store.commit(&changes).expect("memory does not fail");
+        let refused = over(store, "here").expect_err("damaged");
+        assert!(matches!(refused, OpenError::Damaged(_)), "{refused}");
+    }
+}
+
+#[test]
+fn a_clone_of_a_memory_store_is_what_a_restart_finds() {
+    let store = MemoryStore::default();
+    let first = over(store.clone(), "here").expect("a new index");
+    let Applied::Bucket(bucket) = must(&first, create_bucket()) else { panic!("a bucket") };
+    drop(first);
+    let second = over(store, "here").expect("the same index");
+    assert_eq!(wait(second.bucket(&bucket.name)), Ok(Some(bucket)));
+}

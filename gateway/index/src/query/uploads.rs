@@ -41,7 +41,7 @@ pub(crate) fn uploads(
             return Ok(beyond(&bucket, common));
         }
         let upload: Option<UploadRecord> = rows::read(reader, Table::Uploads, &keys::upload(id))?;
-        page.uploads.push(rows::must(upload, "a listed upload is missing")?);
+        page.uploads.push(rows::require(upload, "a listed upload is missing")?);
         last = Some((key.to_owned(), Some(id)));
         Ok(Step::Next)
     })?;

@@ -22,7 +22,7 @@ pub(crate) fn due(
             return Ok(Step::Stop);
         }
         let entry = rows::read(reader, Table::Outbox, &keys::outbox(id))?;
-        entries.push(rows::must(entry, "a due outbox entry is missing")?);
+        entries.push(rows::require(entry, "a due outbox entry is missing")?);
         Ok(Step::Next)
     })?;
     Ok(entries)

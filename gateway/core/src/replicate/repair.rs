@@ -1,0 +1,98 @@
+//! Replacing copies that looked wrong: first verify, then restore, then remove.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use weir_types::id::BlobId;
+use weir_types::index::{IndexError, Mutation, Refusal};
+use weir_types::record::{BlobRecord, CopyRecord, CopyState};
+
+use super::job::{Halt, Job, Run};
+use super::replica::Restored;
+use crate::ingest::Ingest;
+use crate::object::read::incoming;
+use crate::object::write::clean_at;
+use crate::observe::{OperationClass, Trace};
+
+impl Job {
+    /// [`weir_types::record::Work::Repair`]. A suspect copy that reads well is good again; the
+    /// others are removed once the blob has its copies without them, never before.
+    pub(super) async fn repair(&self, id: BlobId) -> Run {
+        self.absolve(id).await?;
+        if self.restore(id, &[]).await? == Restored::Gone {
+            self.finish(Vec::new()).await?;
+            return Ok(());
+        }
+        self.gateway.crash.pass("repair:restored").await;
+        let blob = self.live(id).await?;
+        let suspects = blob.iter().flat_map(suspects);
+        let now = self.gateway.now();
+        let removals = suspects.map(|copy| Mutation::RemoveCopy {
+            blob: id,
+            backend: copy.backend.clone(),
+            attempt: copy.attempt,
+            now,
+            discard_at: clean_at(&self.gateway, now),
+        });
+        match self.finish(removals.collect()).await {
+            Ok(_) => {
+                self.gateway.crash.pass("repair:removed").await;
+                Ok(())
+            }
+            Err(IndexError::Refused(Refusal::LastCopy)) => {
+                Err(Halt::Failed("no other copy is known to be good".into()))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads the suspects again, and clears those that read well.
+    async fn absolve(&self, id: BlobId) -> Run {
+        let Some(blob) = self.live(id).await? else { return Ok(()) };
+        for copy in suspects(&blob) {
+            if Box::pin(self.reads_well(&blob, copy)).await? {
+                let mark = Mutation::MarkCopy {
+                    blob: id,
+                    backend: copy.backend.clone(),
+                    attempt: copy.attempt,
+                    state: CopyState::Good,
+                    now: self.gateway.now(),
+                };
+                self.gateway.index.apply(mark).await?;
+                self.gateway.crash.pass("repair:absolved").await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all of this copy is there and right. One that cannot be reached is not: the
+    /// blob gets its copies elsewhere meanwhile.
+    async fn reads_well(&self, blob: &BlobRecord, copy: &CopyRecord) -> Run<bool> {
+        let (handle, _slot) = match self.enter(&copy.backend, OperationClass::Read) {
+            Ok(entered) => entered,
+            Err(busy @ Halt::Busy(_)) => return Err(busy),
+            Err(_) => return Ok(false),
+        };
+        if blob.size == 0 {
+            let head = handle.backend().head(&copy.key);
+            let found = handle.call("head", OperationClass::Read, head).await;
+            return Ok(found.is_ok_and(|found| found.is_some_and(|stored| stored.size == 0)));
+        }
+        let alone = BlobRecord { copies: vec![copy.clone()], ..blob.clone() };
+        let opened = self.gateway.read_blob(alone, 0..blob.size, Arc::new(Trace::default()));
+        let Ok(stream) = opened.await else { return Ok(false) };
+        let mut body = incoming(stream, blob.size, None);
+        body.expected.md5 = blob.md5;
+        let (mut verified, _) = Ingest::new(body).into_stream();
+        while let Some(chunk) = verified.next().await {
+            if chunk.is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn suspects(blob: &BlobRecord) -> impl Iterator<Item = &CopyRecord> {
+    blob.copies.iter().filter(|copy| copy.state == CopyState::Suspect)
+}

@@ -36,8 +36,18 @@ pub(crate) fn count(name: &str, delta: u64) {
 
 #[must_use]
 pub fn describe<P: sdk::PlacementPolicy>() -> lifecycle::Description {
-    let sdk::Description { name, version, summary, settings_schema } = P::describe();
-    lifecycle::Description { name, version, summary, settings_schema }
+    let sdk::Description {
+        name,
+        version,
+        summary,
+        settings_schema,
+    } = P::describe();
+    lifecycle::Description {
+        name,
+        version,
+        summary,
+        settings_schema,
+    }
 }
 
 pub fn configure<P: sdk::PlacementPolicy>(
@@ -47,7 +57,10 @@ pub fn configure<P: sdk::PlacementPolicy>(
     P::configure(settings, facts_of(facts)).map_err(|errors| {
         errors
             .into_iter()
-            .map(|error| lifecycle::ConfigError { path: error.path, message: error.message })
+            .map(|error| lifecycle::ConfigError {
+                path: error.path,
+                message: error.message,
+            })
             .collect()
     })
 }
@@ -55,7 +68,10 @@ pub fn configure<P: sdk::PlacementPolicy>(
 #[must_use]
 pub fn configured_twice() -> Vec<lifecycle::ConfigError> {
     let message = String::from("this instance is configured already");
-    vec![lifecycle::ConfigError { path: String::new(), message }]
+    vec![lifecycle::ConfigError {
+        path: String::new(),
+        message,
+    }]
 }
 
 /// Without a configured policy the answer has no candidates, which the host
@@ -70,8 +86,18 @@ pub fn place<P: sdk::PlacementPolicy>(
         let backends: Vec<_> = backends.into_iter().map(state_of).collect();
         policy.place(&request_of(request), &backends)
     });
-    let sdk::Decision { candidates, copies, ack, reason } = decision;
-    placement::Decision { candidates, copies, ack, reason }
+    let sdk::Decision {
+        candidates,
+        copies,
+        ack,
+        reason,
+    } = decision;
+    placement::Decision {
+        candidates,
+        copies,
+        ack,
+        reason,
+    }
 }
 
 fn facts_of(facts: types::Facts) -> sdk::Facts {
@@ -104,7 +130,13 @@ fn backend_of(backend: types::BackendFacts) -> sdk::BackendFacts {
 }
 
 fn labels_of(labels: Vec<types::Label>) -> Vec<sdk::Label> {
-    labels.into_iter().map(|label| sdk::Label { name: label.name, value: label.value }).collect()
+    labels
+        .into_iter()
+        .map(|label| sdk::Label {
+            name: label.name,
+            value: label.value,
+        })
+        .collect()
 }
 
 fn request_of(request: types::Request) -> sdk::Request {

@@ -31,8 +31,14 @@ impl Settings {
     pub fn parse(json: &str) -> Self {
         let (fields, errors) = match serde_json::from_str(json) {
             Ok(Value::Object(fields)) => (fields, Vec::new()),
-            Ok(_) => (Map::new(), vec![ConfigError::new("", "must be a JSON object")]),
-            Err(error) => (Map::new(), vec![ConfigError::new("", format!("not JSON: {error}"))]),
+            Ok(_) => (
+                Map::new(),
+                vec![ConfigError::new("", "must be a JSON object")],
+            ),
+            Err(error) => (
+                Map::new(),
+                vec![ConfigError::new("", format!("not JSON: {error}"))],
+            ),
         };
         Self { fields, errors }
     }
@@ -62,7 +68,10 @@ impl Settings {
             return Vec::new();
         };
         let strings = value.as_array().and_then(|items| {
-            items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+            items
+                .iter()
+                .map(|item| item.as_str().map(str::to_owned))
+                .collect::<Option<Vec<_>>>()
         });
         strings.unwrap_or_else(|| {
             self.mistake(name, format!("must be a list of strings, not {value}"));
@@ -73,15 +82,21 @@ impl Settings {
     /// Notes a mistake of the policy's own finding. `path` is a field name,
     /// or several joined with `/`.
     pub fn mistake(&mut self, path: &str, message: impl Into<String>) {
-        self.errors.push(ConfigError::new(format!("/{path}"), message));
+        self.errors
+            .push(ConfigError::new(format!("/{path}"), message));
     }
 
     /// All mistakes, fields that nobody asked for among them.
     pub fn finish(mut self) -> Result<(), Vec<ConfigError>> {
         for name in self.fields.keys() {
-            self.errors.push(ConfigError::new(format!("/{name}"), "unknown setting"));
+            self.errors
+                .push(ConfigError::new(format!("/{name}"), "unknown setting"));
         }
-        if self.errors.is_empty() { Ok(()) } else { Err(self.errors) }
+        if self.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(self.errors)
+        }
     }
 }
 
@@ -103,7 +118,12 @@ mod tests {
         check("{}", 5, &[], &[]);
         check(r#"{"n": 7, "list": ["a"]}"#, 7, &["a"], &[]);
         check(r#"{"n": 11, "list": "a"}"#, 5, &[], &["/n", "/list"]);
-        check(r#"{"n": -1, "list": [1], "x": 0}"#, 5, &[], &["/n", "/list", "/x"]);
+        check(
+            r#"{"n": -1, "list": [1], "x": 0}"#,
+            5,
+            &[],
+            &["/n", "/list", "/x"],
+        );
         check("[]", 5, &[], &[""]);
         check("{", 5, &[], &[""]);
     }

@@ -16,15 +16,28 @@ thread_local! {
 pub fn facts(backend_ids: &[&str]) -> Facts {
     let backends = backend_ids
         .iter()
-        .map(|id| BackendFacts { id: (*id).to_owned(), ..BackendFacts::default() })
+        .map(|id| BackendFacts {
+            id: (*id).to_owned(),
+            ..BackendFacts::default()
+        })
         .collect();
-    Facts { backends, ..Facts::default() }
+    Facts {
+        backends,
+        ..Facts::default()
+    }
 }
 
 /// `count` empty, healthy, writable backends without a limit.
 #[must_use]
 pub fn states(count: usize) -> Vec<BackendState> {
-    vec![BackendState { writable: true, slots_max: 16, ..BackendState::default() }; count]
+    vec![
+        BackendState {
+            writable: true,
+            slots_max: 16,
+            ..BackendState::default()
+        };
+        count
+    ]
 }
 
 /// A PutObject of unknown size for two copies, acknowledged after one.

@@ -169,12 +169,20 @@ impl BackendState {
     /// a limit of 0 is full.
     #[must_use]
     pub fn fill_permille(&self, extra_bytes: u64, limit_bytes: u64) -> u64 {
-        let used = u128::from(self.used_bytes)
-            + u128::from(self.reserved_bytes)
-            + u128::from(extra_bytes);
-        match limit_bytes {
-            0 => 1000,
-            limit => u64::try_from(used * 1000 / u128::from(limit)).unwrap_or(u64::MAX),
+        if limit_bytes == 0 {
+            return 1000;
+        }
+        let used = [self.used_bytes, self.reserved_bytes, extra_bytes];
+        let thousandfold = used
+            .iter()
+            .try_fold(0_u64, |sum, bytes| sum.checked_add(*bytes));
+        match thousandfold.and_then(|sum| sum.checked_mul(1000)) {
+            Some(thousandfold) => thousandfold / limit_bytes,
+            // Above 18 PB. Division of 128 bits is slow in Wasm.
+            None => {
+                let used: u128 = used.iter().map(|bytes| u128::from(*bytes)).sum();
+                u64::try_from(used * 1000 / u128::from(limit_bytes)).unwrap_or(u64::MAX)
+            }
         }
     }
 }
@@ -258,6 +266,9 @@ impl ConfigError {
     /// A mistake at `path`.
     #[must_use]
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { path: path.into(), message: message.into() }
+        Self {
+            path: path.into(),
+            message: message.into(),
+        }
     }
 }

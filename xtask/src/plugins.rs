@@ -293,6 +293,13 @@ impl Toolchain {
         if let Ok(real) = source.canonicalize() {
             flags.push(format!("--remap-path-prefix={}=/rust", real.display()));
         }
+        // The folder of a registry is named after its address here.
+        if let Ok(registries) = fs::read_dir(Path::new(&home).join("registry/src")) {
+            for registry in registries.flatten() {
+                let path = registry.path();
+                flags.push(format!("--remap-path-prefix={}=/registry", path.display()));
+            }
+        }
         Ok(flags.join("\u{1f}"))
     }
 }

@@ -15,7 +15,10 @@ pub(crate) struct Answer {
 /// Whether the host can act on `answer` when there are `backends` backends.
 pub(crate) fn check(answer: &Answer, backends: usize, copies_max: u32) -> Result<(), Fault> {
     if answer.candidates.is_empty() {
-        return Err(Fault::new(FaultKind::NoCandidates, "the answer has no candidates"));
+        return Err(Fault::new(
+            FaultKind::NoCandidates,
+            "the answer has no candidates",
+        ));
     }
     let mut seen = Seen::new(backends);
     for index in &answer.candidates {
@@ -30,7 +33,8 @@ pub(crate) fn check(answer: &Answer, backends: usize, copies_max: u32) -> Result
     }
     let Answer { copies, ack, .. } = answer;
     if !(1..=copies_max).contains(copies) || !(1..=*copies).contains(ack) {
-        let message = format!("copies {copies}, ack {ack}; wanted 1 <= ack <= copies <= {copies_max}");
+        let message =
+            format!("copies {copies}, ack {ack}; wanted 1 <= ack <= copies <= {copies_max}");
         return Err(Fault::new(FaultKind::CopiesRange, message));
     }
     Ok(())
@@ -44,7 +48,10 @@ struct Seen {
 
 impl Seen {
     fn new(count: usize) -> Self {
-        Self { low: 0, high: vec![false; count.saturating_sub(64)] }
+        Self {
+            low: 0,
+            high: vec![false; count.saturating_sub(64)],
+        }
     }
 
     /// False if it was there already. `index` is below `count`.
@@ -89,8 +96,12 @@ mod tests {
     use super::*;
 
     fn check_answer(candidates: &[u32], copies: u32, ack: u32) -> Option<FaultKind> {
-        let answer =
-            Answer { candidates: candidates.to_vec(), copies, ack, reason: String::new() };
+        let answer = Answer {
+            candidates: candidates.to_vec(),
+            copies,
+            ack,
+            reason: String::new(),
+        };
         check(&answer, 70, 16).err().map(|fault| fault.kind)
     }
 
@@ -109,7 +120,11 @@ mod tests {
             (&[0], 2, 3, Some(FaultKind::CopiesRange)),
             (&[0], 2, 0, Some(FaultKind::CopiesRange)),
         ] {
-            assert_eq!(check_answer(candidates, copies, ack), expected, "{candidates:?}");
+            assert_eq!(
+                check_answer(candidates, copies, ack),
+                expected,
+                "{candidates:?}"
+            );
         }
     }
 

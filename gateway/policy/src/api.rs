@@ -1,5 +1,5 @@
 //! What a caller passes in and gets back. Independent of the WIT version that
-//! a component was built against; [`crate::wire`] converts.
+//! a component was built against; `wire` converts.
 
 use std::sync::Arc;
 

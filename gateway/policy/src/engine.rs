@@ -40,21 +40,31 @@ impl Runtime {
         let mut linker = Linker::new(&engine);
         PlacementPolicy::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
         let weak = engine.weak();
-        thread::Builder::new().name("policy-epoch".to_owned()).spawn(move || {
-            while let Some(engine) = weak.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
-                thread::sleep(Limits::EPOCH_TICK);
-            }
-        })?;
-        Ok(Self { engine, linker, limits, compiled: Mutex::default() })
+        thread::Builder::new()
+            .name("policy-epoch".to_owned())
+            .spawn(move || {
+                while let Some(engine) = weak.upgrade() {
+                    engine.increment_epoch();
+                    drop(engine);
+                    thread::sleep(Limits::EPOCH_TICK);
+                }
+            })?;
+        Ok(Self {
+            engine,
+            linker,
+            limits,
+            compiled: Mutex::default(),
+        })
     }
 
     /// Compiles a component and checks that it is a policy.
     pub(crate) fn compile(&self, component: &[u8]) -> Result<Arc<Compiled>, LoadError> {
         let limit = self.limits.component_bytes_max;
         if component.len() > limit {
-            return Err(LoadError::TooLarge { bytes: component.len(), limit });
+            return Err(LoadError::TooLarge {
+                bytes: component.len(),
+                limit,
+            });
         }
         let digest = sha256(component);
         if let Some(compiled) = self.compiled.lock().get(&digest).and_then(Weak::upgrade) {

@@ -89,7 +89,14 @@ impl GuestState {
             log_lines_per_second_max: limits.log_lines_per_second_max,
             counters_max: limits.counters_max,
         };
-        Self { shared, limits, now_ms: 0, host_calls: 0, log_lines: 0, memory_bytes: 0 }
+        Self {
+            shared,
+            limits,
+            now_ms: 0,
+            host_calls: 0,
+            log_lines: 0,
+            memory_bytes: 0,
+        }
     }
 
     /// Starts the next call of the guest.
@@ -112,9 +119,16 @@ impl host::Host for GuestState {
     fn log(&mut self, level: host::Level, message: String) -> wasmtime::Result<()> {
         self.host_call()?;
         self.log_lines += 1;
-        let GuestShared { binding, revision, counters, .. } = &*self.shared;
+        let GuestShared {
+            binding,
+            revision,
+            counters,
+            ..
+        } = &*self.shared;
         if self.log_lines > self.limits.log_lines_per_call_max
-            || !self.shared.log_admits(self.now_ms, self.limits.log_lines_per_second_max)
+            || !self
+                .shared
+                .log_admits(self.now_ms, self.limits.log_lines_per_second_max)
         {
             counters.log_dropped.fetch_add(1, Relaxed);
             return Ok(());
@@ -122,10 +136,18 @@ impl host::Host for GuestState {
         counters.log_lines.fetch_add(1, Relaxed);
         let text = printable(&message, self.limits.log_line_bytes_max);
         match level {
-            host::Level::Debug => tracing::debug!(target: "weir::policy", binding, %revision, "{text}"),
-            host::Level::Info => tracing::info!(target: "weir::policy", binding, %revision, "{text}"),
-            host::Level::Warn => tracing::warn!(target: "weir::policy", binding, %revision, "{text}"),
-            host::Level::Error => tracing::error!(target: "weir::policy", binding, %revision, "{text}"),
+            host::Level::Debug => {
+                tracing::debug!(target: "weir::policy", binding, %revision, "{text}")
+            }
+            host::Level::Info => {
+                tracing::info!(target: "weir::policy", binding, %revision, "{text}")
+            }
+            host::Level::Warn => {
+                tracing::warn!(target: "weir::policy", binding, %revision, "{text}")
+            }
+            host::Level::Error => {
+                tracing::error!(target: "weir::policy", binding, %revision, "{text}")
+            }
         }
         Ok(())
     }
@@ -133,7 +155,9 @@ impl host::Host for GuestState {
     fn count(&mut self, name: String, delta: u64) -> wasmtime::Result<()> {
         self.host_call()?;
         if counter_name(&name) {
-            self.shared.counters.count_for_guest(name, delta, self.limits.counters_max);
+            self.shared
+                .counters
+                .count_for_guest(name, delta, self.limits.counters_max);
         }
         Ok(())
     }
@@ -145,7 +169,9 @@ impl types::Host for GuestState {}
 fn counter_name(name: &str) -> bool {
     name.len() <= 63
         && name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 impl ResourceLimiter for GuestState {
@@ -157,9 +183,16 @@ impl ResourceLimiter for GuestState {
     ) -> wasmtime::Result<bool> {
         let limit = self.limits.memory_bytes_max;
         // Over all memories of the instance.
-        let wanted = self.memory_bytes.saturating_add(desired.saturating_sub(current));
+        let wanted = self
+            .memory_bytes
+            .saturating_add(desired.saturating_sub(current));
         if wanted > limit {
-            return Err(OverMemory { wanted, limit, unit: "bytes of memory" }.into());
+            return Err(OverMemory {
+                wanted,
+                limit,
+                unit: "bytes of memory",
+            }
+            .into());
         }
         self.memory_bytes = wanted;
         Ok(true)
@@ -173,7 +206,12 @@ impl ResourceLimiter for GuestState {
     ) -> wasmtime::Result<bool> {
         let limit = self.limits.table_elements_max;
         if desired > limit {
-            return Err(OverMemory { wanted: desired, limit, unit: "table entries" }.into());
+            return Err(OverMemory {
+                wanted: desired,
+                limit,
+                unit: "table entries",
+            }
+            .into());
         }
         Ok(true)
     }

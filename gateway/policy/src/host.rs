@@ -78,8 +78,8 @@ impl PolicyHost {
     /// Starts the engine. Fails if the machine cannot run it under these
     /// limits.
     pub fn new(limits: Limits) -> Result<Self, LoadError> {
-        let runtime =
-            Runtime::new(limits).map_err(|error| LoadError::Invalid(format!("engine: {error:#}")))?;
+        let runtime = Runtime::new(limits)
+            .map_err(|error| LoadError::Invalid(format!("engine: {error:#}")))?;
         Ok(Self {
             runtime: Arc::new(runtime),
             bindings: ArcSwap::default(),
@@ -93,7 +93,10 @@ impl PolicyHost {
     pub fn bind(&self, name: &str, on_fault: OnFault) {
         let binding = self.binding_or_new(name);
         let _changing = binding.waiting.lock();
-        let current = Current { on_fault, ..Current::clone(&binding.current.load()) };
+        let current = Current {
+            on_fault,
+            ..Current::clone(&binding.current.load())
+        };
         binding.current.store(Arc::new(current));
     }
 
@@ -126,7 +129,9 @@ impl PolicyHost {
         facts: &Arc<StaticFacts>,
     ) -> Result<RevisionId, LoadError> {
         let existing = self.bindings.load().get(name).cloned();
-        let counters = existing.as_ref().map_or_else(Arc::default, |b| Arc::clone(&b.counters));
+        let counters = existing
+            .as_ref()
+            .map_or_else(Arc::default, |b| Arc::clone(&b.counters));
         let id = RevisionId::of(component, settings);
         let revision = match existing.as_ref().and_then(|binding| binding.find(id)) {
             Some(same) if same.facts == *facts => same,
@@ -134,7 +139,14 @@ impl PolicyHost {
             None => {
                 let runtime = Arc::clone(&self.runtime);
                 let facts = Arc::clone(facts);
-                Arc::new(Revision::load(runtime, name, component, settings, facts, counters.clone())?)
+                Arc::new(Revision::load(
+                    runtime,
+                    name,
+                    component,
+                    settings,
+                    facts,
+                    counters.clone(),
+                )?)
             }
         };
         let binding = existing.unwrap_or_else(|| self.binding_or_insert(name, counters));
@@ -151,11 +163,16 @@ impl PolicyHost {
         settings: &str,
         facts: &Arc<StaticFacts>,
     ) -> Result<RevisionId, LoadError> {
-        let failed = |error| LoadError::Read { path: path.display().to_string(), error };
+        let failed = |error| LoadError::Read {
+            path: path.display().to_string(),
+            error,
+        };
         let limit = self.runtime.limits.component_bytes_max as u64;
         let mut component = Vec::new();
         let file = File::open(path).map_err(failed)?;
-        file.take(limit + 1).read_to_end(&mut component).map_err(failed)?;
+        file.take(limit + 1)
+            .read_to_end(&mut component)
+            .map_err(failed)?;
         self.load(name, &component, settings, facts)
     }
 
@@ -171,11 +188,22 @@ impl PolicyHost {
         let waits = waiting.iter().position(|revision| revision.id == id);
         let revision = match waits.and_then(|at| waiting.remove(at)) {
             Some(revision) => revision,
-            None if current.active.as_ref().is_some_and(|active| active.id == id) => return Ok(()),
+            None if current
+                .active
+                .as_ref()
+                .is_some_and(|active| active.id == id) =>
+            {
+                return Ok(());
+            }
             None => {
-                let previous = current.previous.clone().filter(|previous| previous.id == id);
-                let missing =
-                    || ActivateError::NoRevision { binding: name.to_owned(), revision: id };
+                let previous = current
+                    .previous
+                    .clone()
+                    .filter(|previous| previous.id == id);
+                let missing = || ActivateError::NoRevision {
+                    binding: name.to_owned(),
+                    revision: id,
+                };
                 previous.ok_or_else(missing)?
             }
         };
@@ -208,17 +236,29 @@ impl PolicyHost {
     #[must_use]
     pub fn status(&self) -> BTreeMap<String, BindingStatus> {
         let bindings = self.bindings.load();
-        bindings.iter().map(|(name, binding)| (name.clone(), binding.status())).collect()
+        bindings
+            .iter()
+            .map(|(name, binding)| (name.clone(), binding.status()))
+            .collect()
     }
 
     /// All counters as they stand.
     #[must_use]
     pub fn metrics(&self) -> MetricsSnapshot {
-        let mut snapshot =
-            MetricsSnapshot { unbound: self.unbound.load(Relaxed), ..MetricsSnapshot::default() };
+        let mut snapshot = MetricsSnapshot {
+            unbound: self.unbound.load(Relaxed),
+            ..MetricsSnapshot::default()
+        };
         for (name, binding) in self.bindings.load().iter() {
-            let BindingStatus { active, quarantined, previous, waiting, .. } = binding.status();
-            let loaded = waiting.len() + usize::from(active.is_some()) + usize::from(previous.is_some());
+            let BindingStatus {
+                active,
+                quarantined,
+                previous,
+                waiting,
+                ..
+            } = binding.status();
+            let loaded =
+                waiting.len() + usize::from(active.is_some()) + usize::from(previous.is_some());
             snapshot.revisions_loaded += loaded as u64;
             let mut metrics = binding.counters.snapshot();
             (metrics.active, metrics.quarantined) = (active, quarantined);
@@ -251,7 +291,10 @@ impl PolicyHost {
 
     fn binding(&self, name: &str) -> Result<Arc<Binding>, ActivateError> {
         let bindings = self.bindings.load();
-        bindings.get(name).cloned().ok_or_else(|| ActivateError::NoBinding(name.to_owned()))
+        bindings
+            .get(name)
+            .cloned()
+            .ok_or_else(|| ActivateError::NoBinding(name.to_owned()))
     }
 
     fn binding_or_new(&self, name: &str) -> Arc<Binding> {
@@ -330,7 +373,10 @@ impl Binding {
                 (None, NativeCause::StaleFacts) => "configured for other backends".to_owned(),
                 (None, _) => "in quarantine".to_owned(),
             };
-            return Err(Refused { binding: self.name.clone(), why });
+            return Err(Refused {
+                binding: self.name.clone(),
+                why,
+            });
         }
         self.counters.fallbacks_native.fetch_add(1, Relaxed);
         Ok(native_decision(input, cause, fault))
@@ -340,7 +386,11 @@ impl Binding {
     fn find(&self, id: RevisionId) -> Option<Arc<Revision>> {
         let waiting = self.waiting.lock();
         let current = self.current.load();
-        let mut all = waiting.iter().rev().chain(&current.active).chain(&current.previous);
+        let mut all = waiting
+            .iter()
+            .rev()
+            .chain(&current.active)
+            .chain(&current.previous);
         all.find(|revision| revision.id == id).cloned()
     }
 
@@ -358,7 +408,10 @@ impl Binding {
     fn swap(&self, current: &Current, revision: Arc<Revision>) {
         revision.warm();
         // The same revision with other facts has the same one before it.
-        let replaced = current.active.clone().filter(|active| active.id != revision.id);
+        let replaced = current
+            .active
+            .clone()
+            .filter(|active| active.id != revision.id);
         let previous = replaced.or_else(|| current.previous.clone());
         let previous = previous.filter(|previous| previous.id != revision.id);
         // It can only step in if it knows the same backends.
@@ -366,10 +419,17 @@ impl Binding {
             if previous.facts == revision.facts {
                 return Some(previous);
             }
-            previous.with_facts(Arc::clone(&revision.facts)).ok().map(Arc::new)
+            previous
+                .with_facts(Arc::clone(&revision.facts))
+                .ok()
+                .map(Arc::new)
         });
         let on_fault = current.on_fault;
-        self.current.store(Arc::new(Current { active: Some(revision), previous, on_fault }));
+        self.current.store(Arc::new(Current {
+            active: Some(revision),
+            previous,
+            on_fault,
+        }));
     }
 
     fn status(&self) -> BindingStatus {
@@ -388,10 +448,23 @@ impl Binding {
 }
 
 fn decision(answer: Answer, by: &Revision, fault: Option<Fault>) -> PlacementDecision {
-    let Answer { candidates, copies, ack, reason } = answer;
+    let Answer {
+        candidates,
+        copies,
+        ack,
+        reason,
+    } = answer;
     let decided_by = DecidedBy::Revision(by.id);
     let revision = Arc::clone(&by.label);
-    PlacementDecision { candidates, copies, ack, reason, decided_by, revision, fault }
+    PlacementDecision {
+        candidates,
+        copies,
+        ack,
+        reason,
+        decided_by,
+        revision,
+        fault,
+    }
 }
 
 fn native_decision(

@@ -39,16 +39,32 @@ impl Instance {
         store.limiter(|state| state);
         store.set_hostcall_fuel(limits.guest_output_bytes_max);
         // Start functions of the guest run now.
-        grant(&mut store, limits.configure_fuel_max, Limits::ticks(limits.configure_time_max))?;
-        let policy = pre.instantiate(&mut store).map_err(|error| fault_of(&error))?;
-        Ok(Self { store, policy, _counted: Counted::new(&shared.counters), calls: 0 })
+        grant(
+            &mut store,
+            limits.configure_fuel_max,
+            Limits::ticks(limits.configure_time_max),
+        )?;
+        let policy = pre
+            .instantiate(&mut store)
+            .map_err(|error| fault_of(&error))?;
+        Ok(Self {
+            store,
+            policy,
+            _counted: Counted::new(&shared.counters),
+            calls: 0,
+        })
     }
 
     pub(crate) fn describe(&mut self, limits: &Limits) -> Result<Description, Fault> {
-        self.begin(0, limits.configure_fuel_max, Limits::ticks(limits.configure_time_max))?;
+        self.begin(
+            0,
+            limits.configure_fuel_max,
+            Limits::ticks(limits.configure_time_max),
+        )?;
         let lifecycle = self.policy.weir_policy_lifecycle();
-        let description =
-            lifecycle.call_describe(&mut self.store).map_err(|error| fault_of(&error))?;
+        let description = lifecycle
+            .call_describe(&mut self.store)
+            .map_err(|error| fault_of(&error))?;
         Ok(wire::description(description))
     }
 
@@ -58,10 +74,15 @@ impl Instance {
         facts: &StaticFacts,
         limits: &Limits,
     ) -> Result<Result<(), Vec<ConfigError>>, Fault> {
-        self.begin(0, limits.configure_fuel_max, Limits::ticks(limits.configure_time_max))?;
+        self.begin(
+            0,
+            limits.configure_fuel_max,
+            Limits::ticks(limits.configure_time_max),
+        )?;
         let lifecycle = self.policy.weir_policy_lifecycle();
-        let outcome =
-            wire::with_facts(facts, |facts| lifecycle.call_configure(&mut self.store, settings, facts));
+        let outcome = wire::with_facts(facts, |facts| {
+            lifecycle.call_configure(&mut self.store, settings, facts)
+        });
         let outcome = outcome.map_err(|error| fault_of(&error))?;
         Ok(outcome.map_err(wire::config_errors))
     }
@@ -74,7 +95,11 @@ impl Instance {
         limits: &Limits,
     ) -> Result<Answer, Fault> {
         self.calls += 1;
-        self.begin(input.request.now_ms, limits.call_fuel_max, Limits::ticks(limits.call_time_max))?;
+        self.begin(
+            input.request.now_ms,
+            limits.call_fuel_max,
+            Limits::ticks(limits.call_time_max),
+        )?;
         let placement = self.policy.weir_policy_placement();
         let backends = wire::states(input.backends);
         let decision = wire::with_request(&input.request, |request| {
@@ -129,10 +154,16 @@ fn fault_of(error: &wasmtime::Error) -> Fault {
     } else {
         FaultKind::Malformed
     };
-    Fault { kind, message: printable(&error.root_cause().to_string(), FAULT_BYTES_MAX) }
+    Fault {
+        kind,
+        message: printable(&error.root_cause().to_string(), FAULT_BYTES_MAX),
+    }
 }
 
 /// Wasmtime's error type for exhausted hostcall fuel is private.
 fn is_hostcall_fuel(error: &wasmtime::Error) -> bool {
-    error.root_cause().to_string().contains("allocated for hostcalls")
+    error
+        .root_cause()
+        .to_string()
+        .contains("allocated for hostcalls")
 }

@@ -13,8 +13,8 @@
 //! writable, within quota and allowed is for the caller to check on the
 //! candidates, whoever proposed them.
 
-pub mod api;
 mod answer;
+pub mod api;
 mod bindings;
 pub mod builtin;
 mod check;
@@ -32,8 +32,8 @@ mod revision;
 mod wire;
 
 pub use api::{
-    BackendFacts, BackendState, Cost, DecidedBy, Health, NativeCause, Operation,
-    PlacementDecision, PlacementInput, RequestFacts, SiteFacts, StaticFacts,
+    BackendFacts, BackendState, Cost, DecidedBy, Health, NativeCause, Operation, PlacementDecision,
+    PlacementInput, RequestFacts, SiteFacts, StaticFacts,
 };
 pub use error::{ActivateError, ConfigError, Fault, FaultKind, LoadError, Refused};
 pub use host::{BindingStatus, OnFault, PolicyHost};

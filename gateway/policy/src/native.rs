@@ -12,7 +12,11 @@ const BAND_PERMILLE: u64 = 10;
 /// before full, then by the share of the limit in use, then by turns.
 #[must_use]
 pub fn spread(input: &PlacementInput<'_>) -> Vec<u32> {
-    let largest = input.backends.iter().filter_map(|state| state.limit_bytes).max();
+    let largest = input
+        .backends
+        .iter()
+        .filter_map(|state| state.limit_bytes)
+        .max();
     let assumed = largest.unwrap_or(LIMIT_WHEN_NONE_KNOWN_BYTES);
     let mut ranked: Vec<_> = (0..)
         .zip(input.backends)
@@ -20,7 +24,11 @@ pub fn spread(input: &PlacementInput<'_>) -> Vec<u32> {
             let fill = fill_permille(state, input.request.size_bytes.unwrap_or(0), assumed);
             let unusable = !state.writable || state.health == Health::Down;
             let turn = turn(input.request.entropy, index);
-            ((unusable, fill >= 1000, fill / BAND_PERMILLE, turn), fill, index)
+            (
+                (unusable, fill >= 1000, fill / BAND_PERMILLE, turn),
+                fill,
+                index,
+            )
         })
         .collect();
     ranked.sort_unstable();
@@ -28,9 +36,8 @@ pub fn spread(input: &PlacementInput<'_>) -> Vec<u32> {
 }
 
 fn fill_permille(state: &BackendState, extra_bytes: u64, assumed_limit: u64) -> u64 {
-    let used = u128::from(state.used_bytes)
-        + u128::from(state.reserved_bytes)
-        + u128::from(extra_bytes);
+    let used =
+        u128::from(state.used_bytes) + u128::from(state.reserved_bytes) + u128::from(extra_bytes);
     match state.limit_bytes.unwrap_or(assumed_limit) {
         0 => 1000,
         limit => u64::try_from(used * 1000 / u128::from(limit)).unwrap_or(u64::MAX),

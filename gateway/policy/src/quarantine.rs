@@ -156,7 +156,10 @@ mod tests {
         check(&[fault(1, 1), fault(1, 2), fault(1, 3), fault(1, 4)], false);
         check(&[fault(1, 1), fault(2, 2)], false);
         // One principal while others succeed.
-        check(&[fault(1, 1), None, fault(2, 1), fault(3, 1), fault(4, 1)], false);
+        check(
+            &[fault(1, 1), None, fault(2, 1), fault(3, 1), fault(4, 1)],
+            false,
+        );
         // Two principals, or nobody succeeds.
         check(&[fault(1, 1), None, fault(2, 2), fault(3, 1)], true);
         check(&[fault(1, 1), fault(2, 1), fault(3, 1)], true);

@@ -37,7 +37,7 @@ impl Recordings {
     pub(crate) fn offer(&self, input: &PlacementInput<'_>) {
         let offered = self.offered.fetch_add(1, Relaxed);
         let first = offered < KEPT_MAX as u64;
-        if !first && offered % OFFERED_PER_KEPT != 0 {
+        if !first && !offered.is_multiple_of(OFFERED_PER_KEPT) {
             return;
         }
         let recording = Recording::of(input);
@@ -70,7 +70,15 @@ impl Recordings {
 impl Recording {
     fn of(input: &PlacementInput<'_>) -> Self {
         let request = &input.request;
-        let RequestFacts { operation, size_bytes, copies, ack, now_ms, entropy, .. } = *request;
+        let RequestFacts {
+            operation,
+            size_bytes,
+            copies,
+            ack,
+            now_ms,
+            entropy,
+            ..
+        } = *request;
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         Self {
             facts_generation: input.facts_generation,
@@ -95,8 +103,11 @@ impl Recording {
     }
 
     fn replay(&self, good: &mut impl FnMut(&PlacementInput<'_>) -> bool) -> bool {
-        let tags: Vec<_> =
-            self.tags.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let tags: Vec<_> = self
+            .tags
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
         good(&PlacementInput {
             facts_generation: self.facts_generation,
             request: RequestFacts {

@@ -134,10 +134,19 @@ impl Revision {
 
     /// The same component and settings with other facts.
     pub(crate) fn with_facts(&self, facts: Arc<StaticFacts>) -> Result<Self, LoadError> {
-        let GuestShared { binding, counters, .. } = &*self.shared;
+        let GuestShared {
+            binding, counters, ..
+        } = &*self.shared;
         let shared = Arc::new(GuestShared::new(binding, self.id, Arc::clone(counters)));
         let runtime = Arc::clone(&self.runtime);
-        Self::configured(runtime, Arc::clone(&self.compiled), self.id, &self.settings, facts, shared)
+        Self::configured(
+            runtime,
+            Arc::clone(&self.compiled),
+            self.id,
+            &self.settings,
+            facts,
+            shared,
+        )
     }
 
     fn configured(
@@ -162,7 +171,9 @@ impl Revision {
         instance
             .configure(settings, &facts, limits)
             .map_err(failed("configure"))?
-            .map_err(|errors| LoadError::Configure(errors.into_iter().take(MISTAKES_MAX).map(tidy).collect()))?;
+            .map_err(|errors| {
+                LoadError::Configure(errors.into_iter().take(MISTAKES_MAX).map(tidy).collect())
+            })?;
         let places = limits.instances_per_revision.max(1);
         let idle: Box<[_]> = std::iter::once(Some(instance))
             .chain(std::iter::repeat_with(|| None))
@@ -234,12 +245,20 @@ impl Revision {
     }
 
     fn failed(&self, input: &PlacementInput<'_>, fault: &Fault) {
-        let GuestShared { binding, revision, counters, .. } = &*self.shared;
+        let GuestShared {
+            binding,
+            revision,
+            counters,
+            ..
+        } = &*self.shared;
         counters.fault(fault.kind);
         let key = hash(&(input.request.bucket, input.request.key));
         let principal = hash(&input.request.principal);
         let now_ms = input.request.now_ms;
-        if self.quarantine.failed(now_ms, key, principal, &self.runtime.limits) {
+        if self
+            .quarantine
+            .failed(now_ms, key, principal, &self.runtime.limits)
+        {
             counters.quarantines.fetch_add(1, Relaxed);
             tracing::warn!(binding, %revision, %fault, "policy in quarantine");
         }
@@ -260,14 +279,16 @@ impl Revision {
             *self.idle[place].lock() = Some(instance);
         }
         let every = u64::from(limits.determinism_check_every);
-        if every == 0 || call % every != 0 {
+        if every == 0 || !call.is_multiple_of(every) {
             return outcome;
         }
         counters.determinism_checks.fetch_add(1, Relaxed);
         let again = self.fresh()?.place(input, limits);
         if again != outcome {
             counters.determinism_mismatches.fetch_add(1, Relaxed);
-            let GuestShared { binding, revision, .. } = &*self.shared;
+            let GuestShared {
+                binding, revision, ..
+            } = &*self.shared;
             tracing::warn!(binding, %revision, "a policy decided otherwise on a fresh instance");
         }
         again
@@ -310,14 +331,19 @@ impl Revision {
         self.recordings.all_or(input, |input| {
             self.shared.counters.probes.fetch_add(1, Relaxed);
             self.shared.counters.calls.fetch_add(1, Relaxed);
-            self.fresh().and_then(|mut instance| instance.place(input, limits)).is_ok()
+            self.fresh()
+                .and_then(|mut instance| instance.place(input, limits))
+                .is_ok()
         })
     }
 }
 
 fn check_settings(settings: &str, bytes_max: usize) -> Result<(), LoadError> {
     if settings.len() > bytes_max {
-        let message = format!("{} bytes, more than the limit of {bytes_max}", settings.len());
+        let message = format!(
+            "{} bytes, more than the limit of {bytes_max}",
+            settings.len()
+        );
         return Err(LoadError::Settings(message));
     }
     match serde_json::from_str::<serde::de::IgnoredAny>(settings) {

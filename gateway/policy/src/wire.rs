@@ -12,14 +12,29 @@ use crate::revision::Description;
 
 /// Calls `use_it` with the facts in the guest's types.
 pub(crate) fn with_facts<R>(facts: &StaticFacts, use_it: impl FnOnce(wit::Facts<'_>) -> R) -> R {
-    let SiteFacts { id, region, labels: site_labels } = &facts.site;
+    let SiteFacts {
+        id,
+        region,
+        labels: site_labels,
+    } = &facts.site;
     let site_labels = labels(pairs(site_labels));
-    let backend_labels: Vec<_> =
-        facts.backends.iter().map(|backend| labels(pairs(&backend.labels))).collect();
-    let backends: Vec<_> =
-        facts.backends.iter().zip(&backend_labels).map(|(facts, labels)| backend(facts, labels)).collect();
+    let backend_labels: Vec<_> = facts
+        .backends
+        .iter()
+        .map(|backend| labels(pairs(&backend.labels)))
+        .collect();
+    let backends: Vec<_> = facts
+        .backends
+        .iter()
+        .zip(&backend_labels)
+        .map(|(facts, labels)| backend(facts, labels))
+        .collect();
     use_it(wit::Facts {
-        site: wit::SiteFacts { id, region: region.as_deref(), labels: &site_labels },
+        site: wit::SiteFacts {
+            id,
+            region: region.as_deref(),
+            labels: &site_labels,
+        },
         backends: &backends,
     })
 }
@@ -60,30 +75,57 @@ pub(crate) fn states(backends: &[BackendState]) -> Vec<wit::BackendState> {
 
 /// An answer out of the guest's types.
 pub(crate) fn answer(decision: placement::Decision) -> Answer {
-    let placement::Decision { candidates, copies, ack, reason } = decision;
-    Answer { candidates, copies, ack, reason }
+    let placement::Decision {
+        candidates,
+        copies,
+        ack,
+        reason,
+    } = decision;
+    Answer {
+        candidates,
+        copies,
+        ack,
+        reason,
+    }
 }
 
 /// A description out of the guest's types.
 pub(crate) fn description(description: lifecycle::Description) -> Description {
-    let lifecycle::Description { name, version, summary, settings_schema } = description;
-    Description { name, version, summary, settings_schema }
+    let lifecycle::Description {
+        name,
+        version,
+        summary,
+        settings_schema,
+    } = description;
+    Description {
+        name,
+        version,
+        summary,
+        settings_schema,
+    }
 }
 
 /// Mistakes out of the guest's types.
 pub(crate) fn config_errors(errors: Vec<lifecycle::ConfigError>) -> Vec<ConfigError> {
     errors
         .into_iter()
-        .map(|error| ConfigError { path: error.path, message: error.message })
+        .map(|error| ConfigError {
+            path: error.path,
+            message: error.message,
+        })
         .collect()
 }
 
 fn pairs(labels: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
-    labels.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    labels
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
 }
 
 fn labels<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<wit::Label<'a>> {
-    pairs.map(|(name, value)| wit::Label { name, value }).collect()
+    pairs
+        .map(|(name, value)| wit::Label { name, value })
+        .collect()
 }
 
 fn backend<'a>(facts: &'a BackendFacts, labels: &'a [wit::Label<'a>]) -> wit::BackendFacts<'a> {

@@ -33,8 +33,12 @@ pub struct Pack {
 
 impl PlacementPolicy for Pack {
     fn describe() -> Description {
-        Description::new("pack", env!("CARGO_PKG_VERSION"), "Fills the backends in order")
-            .with_schema(SCHEMA)
+        Description::new(
+            "pack",
+            env!("CARGO_PKG_VERSION"),
+            "Fills the backends in order",
+        )
+        .with_schema(SCHEMA)
     }
 
     fn configure(settings: &str, facts: Facts) -> Result<Self, Vec<ConfigError>> {
@@ -56,7 +60,10 @@ impl PlacementPolicy for Pack {
                 order.push((index, backend.id));
             }
         }
-        Ok(Self { order, water_mark_permille: water_mark_percent * 10 })
+        Ok(Self {
+            order,
+            water_mark_permille: water_mark_percent * 10,
+        })
     }
 
     fn place(&self, request: &Request, backends: &[BackendState]) -> Decision {
@@ -80,7 +87,10 @@ impl PlacementPolicy for Pack {
         let reason = match open.first() {
             Some(first) => {
                 let id = self.order.iter().find(|(index, _)| index == first);
-                format!("pack: {} is next to fill", id.map_or("", |(_, id)| id.as_str()))
+                format!(
+                    "pack: {} is next to fill",
+                    id.map_or("", |(_, id)| id.as_str())
+                )
             }
             None => "pack: all are past their water mark or unusable".to_owned(),
         };

@@ -16,7 +16,11 @@ fn check(settings: &str, change: impl Fn(&mut [BackendState]), size: u64, candid
     let mut request = testing::request("bucket", "key");
     request.size_bytes = Some(size);
     let decision = policy.place(&request, &states);
-    assert_eq!(decision.candidates, candidates, "{settings} {}", decision.reason);
+    assert_eq!(
+        decision.candidates, candidates,
+        "{settings} {}",
+        decision.reason
+    );
     assert_eq!((decision.copies, decision.ack), (2, 1));
 }
 
@@ -28,12 +32,22 @@ fn fills_in_order() {
     check("{}", |states| states[0].used_bytes = 950, 0, &[0, 1, 2]);
     check("{}", |states| states[0].reserved_bytes = 951, 0, &[1, 2, 0]);
     check("{}", |states| states[0].used_bytes = 900, 60, &[1, 2, 0]);
-    check(r#"{"water_mark_percent": 50}"#, |states| states[1].used_bytes = 510, 0, &[0, 2, 1]);
+    check(
+        r#"{"water_mark_percent": 50}"#,
+        |states| states[1].used_bytes = 510,
+        0,
+        &[0, 2, 1],
+    );
 }
 
 #[test]
 fn unusable_backends_come_last() {
-    check("{}", |states| states[0].health = Health::Down, 0, &[1, 2, 0]);
+    check(
+        "{}",
+        |states| states[0].health = Health::Down,
+        0,
+        &[1, 2, 0],
+    );
     check("{}", |states| states[1].writable = false, 0, &[0, 2, 1]);
     let full_and_down = |states: &mut [BackendState]| {
         states[0].health = Health::Down;
@@ -55,6 +69,9 @@ fn no_limit_never_fills() {
 fn lists_every_mistake() {
     let mistakes = pack(r#"{"order": ["x", "a", "a"], "water_mark_percent": 0, "y": 1}"#)
         .expect_err("four mistakes");
-    let paths: Vec<_> = mistakes.iter().map(|mistake| mistake.path.as_str()).collect();
+    let paths: Vec<_> = mistakes
+        .iter()
+        .map(|mistake| mistake.path.as_str())
+        .collect();
     assert_eq!(paths, ["/water_mark_percent", "/order/0", "/order/2", "/y"]);
 }

@@ -40,7 +40,11 @@ impl PlacementPolicy for Spread {
         let mut settings = Settings::parse(settings);
         let band_permille = settings.integer("band_permille", 1..=1000, 10);
         settings.finish()?;
-        let ids = facts.backends.into_iter().map(|backend| backend.id).collect();
+        let ids = facts
+            .backends
+            .into_iter()
+            .map(|backend| backend.id)
+            .collect();
         Ok(Self { band_permille, ids })
     }
 
@@ -54,7 +58,16 @@ impl PlacementPolicy for Spread {
             .map(|(index, state)| {
                 let fill = state.fill_permille(size, state.limit_bytes.unwrap_or(assumed));
                 let band = fill / self.band_permille;
-                ((!state.usable(), fill >= 1000, band, turn(request.entropy, index)), fill, index)
+                (
+                    (
+                        !state.usable(),
+                        fill >= 1000,
+                        band,
+                        turn(request.entropy, index),
+                    ),
+                    fill,
+                    index,
+                )
             })
             .collect();
         ranked.sort_unstable();

@@ -14,16 +14,35 @@ fn check(used_and_limit: [(u64, Option<u64>); 3], candidates: &[u32]) {
     for (state, (used, limit)) in states.iter_mut().zip(used_and_limit) {
         (state.used_bytes, state.limit_bytes) = (used, limit);
     }
-    assert_eq!(place(0, &states).candidates, candidates, "{used_and_limit:?}");
+    assert_eq!(
+        place(0, &states).candidates,
+        candidates,
+        "{used_and_limit:?}"
+    );
 }
 
 #[test]
 fn least_used_by_ratio_first() {
-    check([(300, Some(1000)), (200, Some(1000)), (100, Some(1000))], &[2, 1, 0]);
-    check([(300, Some(10_000)), (200, Some(1000)), (100, Some(200))], &[0, 1, 2]);
-    check([(500, None), (200, Some(1000)), (100, Some(1000))], &[2, 1, 0]);
-    check([(2 << 50, None), (1 << 48, None), (1 << 49, None)], &[1, 2, 0]);
-    check([(0, Some(0)), (999, Some(1000)), (u64::MAX, Some(1))], &[1, 0, 2]);
+    check(
+        [(300, Some(1000)), (200, Some(1000)), (100, Some(1000))],
+        &[2, 1, 0],
+    );
+    check(
+        [(300, Some(10_000)), (200, Some(1000)), (100, Some(200))],
+        &[0, 1, 2],
+    );
+    check(
+        [(500, None), (200, Some(1000)), (100, Some(1000))],
+        &[2, 1, 0],
+    );
+    check(
+        [(2 << 50, None), (1 << 48, None), (1 << 49, None)],
+        &[1, 2, 0],
+    );
+    check(
+        [(0, Some(0)), (999, Some(1000)), (u64::MAX, Some(1))],
+        &[1, 0, 2],
+    );
 }
 
 #[test]
@@ -45,7 +64,10 @@ fn equals_take_turns() {
         let decision = place(u64::wrapping_mul(entropy, 0x1234_5678_9abc_def1), &states);
         firsts[decision.candidates[0] as usize] += 1;
     }
-    assert!(firsts.iter().all(|count| (900..1100).contains(count)), "{firsts:?}");
+    assert!(
+        firsts.iter().all(|count| (900..1100).contains(count)),
+        "{firsts:?}"
+    );
 }
 
 #[test]

@@ -9,19 +9,42 @@ use crate::support::{Guest, facts, input, states};
 use weir_policy::{DecidedBy, FaultKind, Limits, NativeCause, OnFault, PolicyHost, builtin};
 
 fn limits() -> Limits {
-    Limits { determinism_check_every: 0, memory_bytes_max: 16 << 20, ..Limits::default() }
+    Limits {
+        determinism_check_every: 0,
+        memory_bytes_max: 16 << 20,
+        ..Limits::default()
+    }
 }
 
 /// What each does in a call, and what that is called.
 fn zoo() -> Vec<(&'static str, Guest, FaultKind)> {
-    let does = |place: &str| Guest { place: place.to_owned(), ..Guest::default() };
+    let does = |place: &str| Guest {
+        place: place.to_owned(),
+        ..Guest::default()
+    };
     vec![
         ("loops", does("(loop (br 0))"), FaultKind::Fuel),
         ("traps", does("unreachable"), FaultKind::Trap),
-        ("divides by zero", does("(drop (i32.div_u (i32.const 1) (i32.const 0)))"), FaultKind::Trap),
-        ("reads outside its memory", does("(drop (i32.load (i32.const -8)))"), FaultKind::Trap),
-        ("grows its memory", does("(loop (drop (memory.grow (i32.const 16))) (br 0))"), FaultKind::Memory),
-        ("recurses", does("(drop (call $place (local.get 0)))"), FaultKind::Stack),
+        (
+            "divides by zero",
+            does("(drop (i32.div_u (i32.const 1) (i32.const 0)))"),
+            FaultKind::Trap,
+        ),
+        (
+            "reads outside its memory",
+            does("(drop (i32.load (i32.const -8)))"),
+            FaultKind::Trap,
+        ),
+        (
+            "grows its memory",
+            does("(loop (drop (memory.grow (i32.const 16))) (br 0))"),
+            FaultKind::Memory,
+        ),
+        (
+            "recurses",
+            does("(drop (call $place (local.get 0)))"),
+            FaultKind::Stack,
+        ),
         (
             "grows a table",
             Guest {
@@ -33,36 +56,85 @@ fn zoo() -> Vec<(&'static str, Guest, FaultKind)> {
         ),
         (
             "names an unknown backend",
-            Guest { candidates: vec![0, 4], ..Guest::default() },
+            Guest {
+                candidates: vec![0, 4],
+                ..Guest::default()
+            },
             FaultKind::UnknownBackend,
         ),
         (
             "names a backend twice",
-            Guest { candidates: vec![1, 2, 1], ..Guest::default() },
+            Guest {
+                candidates: vec![1, 2, 1],
+                ..Guest::default()
+            },
             FaultKind::DuplicateBackend,
         ),
-        ("names none", Guest { candidates: vec![], ..Guest::default() }, FaultKind::NoCandidates),
+        (
+            "names none",
+            Guest {
+                candidates: vec![],
+                ..Guest::default()
+            },
+            FaultKind::NoCandidates,
+        ),
         (
             "names a million",
-            Guest { pages: 64, candidates_len: Some(1_000_000), ..Guest::default() },
+            Guest {
+                pages: 64,
+                candidates_len: Some(1_000_000),
+                ..Guest::default()
+            },
             FaultKind::Output,
         ),
         (
             "names more than it has memory for",
-            Guest { candidates_len: Some(u32::MAX / 4), ..Guest::default() },
+            Guest {
+                candidates_len: Some(u32::MAX / 4),
+                ..Guest::default()
+            },
             FaultKind::Malformed,
         ),
-        ("wants no copies", Guest { copies: 0, ack: 0, ..Guest::default() }, FaultKind::CopiesRange),
-        ("wants too many copies", Guest { copies: 1000, ..Guest::default() }, FaultKind::CopiesRange),
-        ("wants ack above copies", Guest { ack: 3, ..Guest::default() }, FaultKind::CopiesRange),
+        (
+            "wants no copies",
+            Guest {
+                copies: 0,
+                ack: 0,
+                ..Guest::default()
+            },
+            FaultKind::CopiesRange,
+        ),
+        (
+            "wants too many copies",
+            Guest {
+                copies: 1000,
+                ..Guest::default()
+            },
+            FaultKind::CopiesRange,
+        ),
+        (
+            "wants ack above copies",
+            Guest {
+                ack: 3,
+                ..Guest::default()
+            },
+            FaultKind::CopiesRange,
+        ),
         (
             "gives megabytes of reason",
-            Guest { pages: 64, reason_len: Some(3 << 20), ..Guest::default() },
+            Guest {
+                pages: 64,
+                reason_len: Some(3 << 20),
+                ..Guest::default()
+            },
             FaultKind::Output,
         ),
         (
             "gives a reason that is no text",
-            Guest { reason: vec![0xff, 0xfe], ..Guest::default() },
+            Guest {
+                reason: vec![0xff, 0xfe],
+                ..Guest::default()
+            },
             FaultKind::Malformed,
         ),
         (
@@ -96,7 +168,9 @@ fn zoo() -> Vec<(&'static str, Guest, FaultKind)> {
 fn the_fallback_decides_and_others_notice_nothing() {
     let host = PolicyHost::new(limits()).expect("engine");
     let facts = facts(4);
-    let spread = host.load("good", builtin::SPREAD, "{}", &facts).expect("spread");
+    let spread = host
+        .load("good", builtin::SPREAD, "{}", &facts)
+        .expect("spread");
     host.activate("good", spread).expect("spread is loaded");
 
     let done = AtomicBool::new(false);
@@ -105,7 +179,9 @@ fn the_fallback_decides_and_others_notice_nothing() {
             let states = states(4);
             let mut calls = 0_u64;
             while !done.load(Relaxed) {
-                let decision = host.decide("good", &input("k", &states)).expect("never refuses");
+                let decision = host
+                    .decide("good", &input("k", &states))
+                    .expect("never refuses");
                 assert_eq!(decision.decided_by, DecidedBy::Revision(spread));
                 calls += 1;
                 thread::yield_now();
@@ -132,32 +208,49 @@ fn check(host: &PolicyHost, does: &str, guest: &Guest, kind: FaultKind) {
     host.activate(does, bad).expect(does);
 
     let started = Instant::now();
-    let decision = host.decide(does, &input("key", &states)).expect("falls back");
+    let decision = host
+        .decide(does, &input("key", &states))
+        .expect("falls back");
     let took = started.elapsed();
     assert_eq!(decision.fault.map(|fault| fault.kind), Some(kind), "{does}");
-    assert_eq!(decision.decided_by, DecidedBy::Native(NativeCause::Fault), "{does}");
+    assert_eq!(
+        decision.decided_by,
+        DecidedBy::Native(NativeCause::Fault),
+        "{does}"
+    );
     assert_eq!(decision.candidates.len(), 4, "{does}");
     // The limit itself is a few milliseconds of fuel; the rest is for a
     // machine that is busy with other tests.
-    assert!(took < limits().call_time_max + Duration::from_millis(200), "{does}: {took:?}");
+    assert!(
+        took < limits().call_time_max + Duration::from_millis(200),
+        "{does}: {took:?}"
+    );
 
     // With a revision before it, that one decides.
     let pack = host.load(does, builtin::PACK, "{}", &facts).expect("pack");
     host.activate(does, pack).expect("pack is loaded");
     let bad = host.load(does, &component, "{}", &facts).expect(does);
     host.activate(does, bad).expect(does);
-    let decision = host.decide(does, &input("key", &states)).expect("falls back");
+    let decision = host
+        .decide(does, &input("key", &states))
+        .expect("falls back");
     assert_eq!(decision.decided_by, DecidedBy::Revision(pack), "{does}");
 
     host.bind(does, OnFault::Refuse);
-    let refused = host.decide(does, &input("key", &states)).expect_err("set to refuse");
+    let refused = host
+        .decide(does, &input("key", &states))
+        .expect_err("set to refuse");
     assert!(refused.why.starts_with(kind.name()), "{does}: {refused}");
 
     let metrics = &host.metrics().bindings[does];
     assert_eq!(metrics.faults_of(kind), 3, "{does}");
     assert_eq!(metrics.faults_total(), 3, "{does}");
     assert_eq!(
-        (metrics.fallbacks_native, metrics.fallbacks_previous, metrics.refused),
+        (
+            metrics.fallbacks_native,
+            metrics.fallbacks_previous,
+            metrics.refused
+        ),
         (1, 1, 1),
         "{does}"
     );
@@ -172,11 +265,21 @@ fn the_epoch_stops_what_fuel_does_not() {
         ..limits()
     };
     let host = PolicyHost::new(limits).expect("engine");
-    let guest = Guest { place: "(loop (br 0))".to_owned(), ..Guest::default() };
-    let id = host.load("b", &guest.build(), "{}", &facts(2)).expect("loads");
+    let guest = Guest {
+        place: "(loop (br 0))".to_owned(),
+        ..Guest::default()
+    };
+    let id = host
+        .load("b", &guest.build(), "{}", &facts(2))
+        .expect("loads");
     host.activate("b", id).expect("is loaded");
-    let decision = host.decide("b", &input("key", &states(2))).expect("falls back");
-    assert_eq!(decision.fault.map(|fault| fault.kind), Some(FaultKind::Deadline));
+    let decision = host
+        .decide("b", &input("key", &states(2)))
+        .expect("falls back");
+    assert_eq!(
+        decision.fault.map(|fault| fault.kind),
+        Some(FaultKind::Deadline)
+    );
 }
 
 #[test]
@@ -184,12 +287,23 @@ fn long_texts_are_cut_and_escaped() {
     let host = PolicyHost::new(limits()).expect("engine");
     let mut reason = b"first\nline\x1b[2J".to_vec();
     reason.resize(10_000, b'x');
-    let guest = Guest { reason, ..Guest::default() };
-    let id = host.load("b", &guest.build(), "{}", &facts(2)).expect("loads");
+    let guest = Guest {
+        reason,
+        ..Guest::default()
+    };
+    let id = host
+        .load("b", &guest.build(), "{}", &facts(2))
+        .expect("loads");
     host.activate("b", id).expect("is loaded");
-    let decision = host.decide("b", &input("key", &states(2))).expect("decides");
+    let decision = host
+        .decide("b", &input("key", &states(2)))
+        .expect("decides");
     assert_eq!(decision.decided_by, DecidedBy::Revision(id));
-    assert!(decision.reason.starts_with("first\\nline\\u{1b}[2Jxxx"), "{}", decision.reason);
+    assert!(
+        decision.reason.starts_with("first\\nline\\u{1b}[2Jxxx"),
+        "{}",
+        decision.reason
+    );
     assert_eq!(decision.reason.len(), limits().reason_bytes_max);
 }
 
@@ -206,16 +320,25 @@ fn logs_and_counters_are_bounded() {
           (call $count (i32.const 0x300) (i32.const 1) (i64.const 2))
           (local.set $n (i32.add (local.get $n) (i32.const 1)))
           (br_if $again (i32.lt_u (local.get $n) (i32.const 20))))";
-    let guest = Guest { place: place.to_owned(), ..Guest::default() };
-    let id = host.load("b", &guest.build(), "{}", &facts(2)).expect("loads");
+    let guest = Guest {
+        place: place.to_owned(),
+        ..Guest::default()
+    };
+    let id = host
+        .load("b", &guest.build(), "{}", &facts(2))
+        .expect("loads");
     host.activate("b", id).expect("is loaded");
     for _ in 0..100 {
-        host.decide("b", &input("key", &states(2))).expect("decides");
+        host.decide("b", &input("key", &states(2)))
+            .expect("decides");
     }
     let metrics = &host.metrics().bindings["b"];
     assert_eq!(metrics.faults_total(), 0);
     // All in one second of the caller's clock.
-    assert_eq!(metrics.log_lines, u64::from(limits().log_lines_per_second_max));
+    assert_eq!(
+        metrics.log_lines,
+        u64::from(limits().log_lines_per_second_max)
+    );
     assert_eq!(metrics.log_lines + metrics.log_dropped, 2000);
     assert_eq!(metrics.guest.len(), 20);
     assert_eq!(metrics.guest["a"], 200);

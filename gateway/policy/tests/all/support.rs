@@ -81,7 +81,16 @@ impl Guest {
         ]);
         let mistakes = words(&[1, AT_MISTAKE_LIST, 2]);
         let mistake_list = words(&[AT_TEXT, 2, AT_TEXT, 5, AT_TEXT, 2, AT_TEXT + 2, 3]);
-        let Self { pages, place, configure, configured, describe, extra, salt, .. } = self;
+        let Self {
+            pages,
+            place,
+            configure,
+            configured,
+            describe,
+            extra,
+            salt,
+            ..
+        } = self;
         format!(
             r#"(module
   (import "weir:policy/host@0.1.0" "log" (func $log (param i32 i32 i32)))
@@ -143,13 +152,23 @@ pub(crate) fn component(module: &str, wit: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
     let group = UnresolvedPackageGroup::parse("policy.wit", wit).expect("the WIT text");
     let package = resolve.push_group(group).expect("the WIT package");
-    let world = resolve.select_world(&[package], Some("placement-policy")).expect("the world");
+    let world = resolve
+        .select_world(&[package], Some("placement-policy"))
+        .expect("the world");
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("embed");
-    ComponentEncoder::default().module(&module).and_then(|mut e| e.encode()).expect("encode")
+    ComponentEncoder::default()
+        .module(&module)
+        .and_then(|mut e| e.encode())
+        .expect("encode")
 }
 
 fn words(words: &[u32]) -> String {
-    escaped(&words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>())
+    escaped(
+        &words
+            .iter()
+            .flat_map(|word| word.to_le_bytes())
+            .collect::<Vec<_>>(),
+    )
 }
 
 fn escaped(bytes: &[u8]) -> String {
@@ -167,8 +186,15 @@ pub(crate) fn facts(backends: usize) -> Arc<StaticFacts> {
             ..BackendFacts::default()
         })
         .collect();
-    let site = SiteFacts { id: "edge-1".to_owned(), ..SiteFacts::default() };
-    Arc::new(StaticFacts { generation: 1, site, backends })
+    let site = SiteFacts {
+        id: "edge-1".to_owned(),
+        ..SiteFacts::default()
+    };
+    Arc::new(StaticFacts {
+        generation: 1,
+        site,
+        backends,
+    })
 }
 
 /// Empty, healthy, writable backends.

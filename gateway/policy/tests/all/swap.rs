@@ -16,8 +16,16 @@ fn host(limits: Limits) -> PolicyHost {
     PolicyHost::new(limits).expect("engine")
 }
 
-fn activate(host: &PolicyHost, name: &str, component: &[u8], settings: &str, backends: usize) -> RevisionId {
-    let id = host.load(name, component, settings, &facts(backends)).expect("loads");
+fn activate(
+    host: &PolicyHost,
+    name: &str,
+    component: &[u8],
+    settings: &str,
+    backends: usize,
+) -> RevisionId {
+    let id = host
+        .load(name, component, settings, &facts(backends))
+        .expect("loads");
     host.activate(name, id).expect("is loaded");
     id
 }
@@ -25,12 +33,23 @@ fn activate(host: &PolicyHost, name: &str, component: &[u8], settings: &str, bac
 #[test]
 fn two_hundred_swaps_under_load_fail_nothing_and_leave_nothing() {
     const SWAPS: u32 = 200;
-    let limits = Limits { instances_per_revision: 4, ..Limits::default() };
+    let limits = Limits {
+        instances_per_revision: 4,
+        ..Limits::default()
+    };
     let host = host(limits.clone());
     // Even salts place on the first two backends, odd ones on the last two.
     let build = |salt: u32| {
-        let candidates = if salt % 2 == 0 { vec![0, 1] } else { vec![2, 3] };
-        let guest = Guest { candidates, salt, ..Guest::default() };
+        let candidates = if salt.is_multiple_of(2) {
+            vec![0, 1]
+        } else {
+            vec![2, 3]
+        };
+        let guest = Guest {
+            candidates,
+            salt,
+            ..Guest::default()
+        };
         let component = guest.build();
         let parity = (RevisionId::of(&component, "{}"), salt % 2);
         (component, parity)
@@ -45,7 +64,9 @@ fn two_hundred_swaps_under_load_fail_nothing_and_leave_nothing() {
             let states = states(4);
             let (mut decided, mut wrong) = (0_u64, Vec::new());
             while !done.load(Relaxed) {
-                let decision = host.decide("b", &input("k", &states)).expect("never refuses");
+                let decision = host
+                    .decide("b", &input("k", &states))
+                    .expect("never refuses");
                 let expected = match decision.decided_by {
                     DecidedBy::Revision(id) if parity[&id] == 0 => vec![0, 1],
                     DecidedBy::Revision(_) => vec![2, 3],
@@ -64,7 +85,10 @@ fn two_hundred_swaps_under_load_fail_nothing_and_leave_nothing() {
             activate(&host, "b", component, "{}", 4);
         }
         done.store(true, Relaxed);
-        threads.into_iter().map(|thread| thread.join().expect("no wrong decision")).sum()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("no wrong decision"))
+            .sum()
     });
     assert!(decided > u64::from(SWAPS));
     let metrics = host.metrics();
@@ -73,17 +97,27 @@ fn two_hundred_swaps_under_load_fail_nothing_and_leave_nothing() {
     assert_eq!(binding.faults_total(), 0);
     assert_eq!(binding.determinism_mismatches, 0);
     // The active and the previous revision keep theirs; all others are gone.
-    assert!(binding.instances_live <= 2 * limits.instances_per_revision as u64, "{binding:?}");
+    assert!(
+        binding.instances_live <= 2 * limits.instances_per_revision as u64,
+        "{binding:?}"
+    );
     assert!(binding.instances_created >= u64::from(SWAPS));
     assert!(host.unbind("b"));
 }
 
 #[test]
 fn memory_is_flat_over_many_swaps() {
-    let host = host(Limits { instances_per_revision: 4, ..Limits::default() });
+    let host = host(Limits {
+        instances_per_revision: 4,
+        ..Limits::default()
+    });
     let states = states(4);
     let mut swap = |salt| {
-        let component = Guest { salt, ..Guest::default() }.build();
+        let component = Guest {
+            salt,
+            ..Guest::default()
+        }
+        .build();
         activate(&host, "b", &component, "{}", 4);
         host.decide("b", &input("k", &states)).expect("decides");
     };
@@ -97,7 +131,10 @@ fn memory_is_flat_over_many_swaps() {
 
 fn resident_bytes() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    let pages = statm
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse::<u64>().ok());
     pages.expect("the second field") * 4096
 }
 
@@ -129,8 +166,16 @@ fn hidden_state_is_noticed() {
         (global.set $state (i32.add (global.get $state) (i32.const 1)))
         (i32.store (i32.const 0x400) (i32.and (global.get $state) (i32.const 1)))
         (i32.store (i32.const 0x404) (i32.and (i32.xor (global.get $state) (i32.const 1)) (i32.const 1)))";
-    let stateful = Guest { place: place.to_owned(), ..Guest::default() }.build();
-    for (component, mismatches) in [(&stateful[..], 10), (builtin::SPREAD, 0), (builtin::PACK, 0)] {
+    let stateful = Guest {
+        place: place.to_owned(),
+        ..Guest::default()
+    }
+    .build();
+    for (component, mismatches) in [
+        (&stateful[..], 10),
+        (builtin::SPREAD, 0),
+        (builtin::PACK, 0),
+    ] {
         let limits = Limits {
             determinism_check_every: 5,
             instances_per_revision: 1,
@@ -153,18 +198,31 @@ fn hidden_state_is_noticed() {
 fn trips_over_some_keys() -> Vec<u8> {
     let place = "(if (i32.eq (i32.load (i32.add (local.get 0) (i32.const 16))) (i32.const 7))
                      (then unreachable))";
-    Guest { place: place.to_owned(), ..Guest::default() }.build()
+    Guest {
+        place: place.to_owned(),
+        ..Guest::default()
+    }
+    .build()
 }
 
 #[test]
 fn crafted_keys_of_one_client_do_not_switch_a_policy_off() {
-    let host = host(Limits { determinism_check_every: 0, ..Limits::default() });
+    let host = host(Limits {
+        determinism_check_every: 0,
+        ..Limits::default()
+    });
     let id = activate(&host, "b", &trips_over_some_keys(), "{}", 2);
     let states = states(2);
     for n in 0..200 {
         let key = format!("bad{n:04}");
-        let fault = host.decide("b", &input(&key, &states)).expect("falls back").fault;
-        let good = host.decide("b", &input("good", &states)).expect("decides").decided_by;
+        let fault = host
+            .decide("b", &input(&key, &states))
+            .expect("falls back")
+            .fault;
+        let good = host
+            .decide("b", &input("good", &states))
+            .expect("decides")
+            .decided_by;
         assert_eq!(fault.map(|fault| fault.kind), Some(FaultKind::Trap));
         assert_eq!(good, DecidedBy::Revision(id));
     }
@@ -174,7 +232,11 @@ fn crafted_keys_of_one_client_do_not_switch_a_policy_off() {
 
 #[test]
 fn widespread_faults_do_and_a_probe_brings_it_back() {
-    let limits = Limits { determinism_check_every: 0, quarantine_ms_min: 1000, ..Limits::default() };
+    let limits = Limits {
+        determinism_check_every: 0,
+        quarantine_ms_min: 1000,
+        ..Limits::default()
+    };
     let host = host(limits.clone());
     let id = activate(&host, "b", &trips_over_some_keys(), "{}", 2);
     let states = states(2);
@@ -189,7 +251,10 @@ fn widespread_faults_do_and_a_probe_brings_it_back() {
     assert!(host.metrics().bindings["b"].quarantined);
     let mut later = input("good", &states);
     let decision = host.decide("b", &later).expect("falls back");
-    assert_eq!(decision.decided_by, DecidedBy::Native(NativeCause::Quarantine));
+    assert_eq!(
+        decision.decided_by,
+        DecidedBy::Native(NativeCause::Quarantine)
+    );
     // The probe runs on a recorded input, so the key that happens to come
     // first does not decide about the way back.
     later.request.key = "bad9999";
@@ -199,7 +264,10 @@ fn widespread_faults_do_and_a_probe_brings_it_back() {
     let decision = host.decide("b", &later).expect("decides");
     assert_eq!(decision.decided_by, DecidedBy::Revision(id));
     let metrics = &host.metrics().bindings["b"];
-    assert_eq!((metrics.quarantines, metrics.quarantined, metrics.probes), (1, false, 1));
+    assert_eq!(
+        (metrics.quarantines, metrics.quarantined, metrics.probes),
+        (1, false, 1)
+    );
 }
 
 #[test]
@@ -210,14 +278,23 @@ fn indices_of_other_facts_are_never_used() {
     let mut newer = input("k", &states);
     newer.facts_generation = 2;
     let decision = host.decide("b", &newer).expect("falls back");
-    assert_eq!(decision.decided_by, DecidedBy::Native(NativeCause::StaleFacts));
+    assert_eq!(
+        decision.decided_by,
+        DecidedBy::Native(NativeCause::StaleFacts)
+    );
     let few = self::states(3);
     let decision = host.decide("b", &input("k", &few)).expect("falls back");
-    assert_eq!(decision.decided_by, DecidedBy::Native(NativeCause::StaleFacts));
+    assert_eq!(
+        decision.decided_by,
+        DecidedBy::Native(NativeCause::StaleFacts)
+    );
     assert!(decision.candidates.iter().all(|index| *index < 3));
 
     // The same component and settings with the new facts.
-    let facts = Arc::new(StaticFacts { generation: 2, ..StaticFacts::clone(&facts(4)) });
+    let facts = Arc::new(StaticFacts {
+        generation: 2,
+        ..StaticFacts::clone(&facts(4))
+    });
     let renewed = host.load("b", builtin::PACK, "{}", &facts).expect("loads");
     assert_eq!(old, renewed);
     host.activate("b", renewed).expect("is loaded");
@@ -229,7 +306,10 @@ fn indices_of_other_facts_are_never_used() {
 
 #[test]
 fn rollback_and_activation_know_what_is_loaded() {
-    let host = host(Limits { revisions_waiting_max: 2, ..Limits::default() });
+    let host = host(Limits {
+        revisions_waiting_max: 2,
+        ..Limits::default()
+    });
     let first = activate(&host, "b", builtin::PACK, "{}", 4);
     assert!(host.rollback("b").is_err());
     let second = activate(&host, "b", builtin::SPREAD, "{}", 4);
@@ -244,7 +324,10 @@ fn rollback_and_activation_know_what_is_loaded() {
     // What waits too long goes.
     let waiting: Vec<_> = (51..=53)
         .map(|mark| format!("{{\"water_mark_percent\": {mark}}}"))
-        .map(|settings| host.load("b", builtin::PACK, &settings, &facts(4)).expect("loads"))
+        .map(|settings| {
+            host.load("b", builtin::PACK, &settings, &facts(4))
+                .expect("loads")
+        })
         .collect();
     assert_eq!(host.status()["b"].waiting, waiting[1..]);
     assert!(host.activate("b", waiting[0]).is_err());
@@ -269,8 +352,12 @@ impl Numbers {
             used_bytes: self.next() >> (bits % 64),
             reserved_bytes: self.next() >> 40,
             limit_bytes: (bits & 0x300 != 0).then(|| self.next() >> (bits % 61)),
-            health: [Health::Healthy, Health::Healthy, Health::Degraded, Health::Down]
-                [(bits >> 12) as usize % 4],
+            health: [
+                Health::Healthy,
+                Health::Healthy,
+                Health::Degraded,
+                Health::Down,
+            ][(bits >> 12) as usize % 4],
             writable: bits & 0xc000 != 0,
             ..BackendState::default()
         }
@@ -279,7 +366,10 @@ impl Numbers {
 
 #[test]
 fn the_native_default_decides_as_the_plugin_does() {
-    let host = host(Limits { determinism_check_every: 7, ..Limits::default() });
+    let host = host(Limits {
+        determinism_check_every: 7,
+        ..Limits::default()
+    });
     let mut numbers = Numbers(2026);
     for backends in [1, 2, 4, 16, 70] {
         let name = format!("b{backends}");
@@ -291,7 +381,11 @@ fn the_native_default_decides_as_the_plugin_does() {
             input.request.size_bytes = (round % 3 != 0).then(|| numbers.next() >> 30);
             let decision = host.decide(&name, &input).expect("decides");
             assert_eq!(decision.decided_by, DecidedBy::Revision(id), "{decision:?}");
-            assert_eq!(decision.candidates, native::spread(&input), "seed 2026, round {round}");
+            assert_eq!(
+                decision.candidates,
+                native::spread(&input),
+                "seed 2026, round {round}"
+            );
         }
         assert_eq!(host.metrics().bindings[&name].determinism_mismatches, 0);
     }

@@ -1,11 +1,9 @@
-//! `cargo xtask bench`: the benches, which are the binaries of the folder `benches`.
+//! `cargo xtask bench`: the benches, each a package in a folder of its own beneath `benches`.
 
 use std::fs;
 use std::process::Command;
 
 use xtask::{Result, paths};
-
-const SOURCES: &str = "benches/src/bin";
 
 /// Runs the bench that `args` start with, on the rest of them; lists them without any.
 pub(crate) fn run(args: &[String]) -> Result<()> {
@@ -24,15 +22,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
     // What is printed is the result, so it goes straight to the caller.
     let status = Command::new(env!("CARGO"))
-        .args([
-            "run",
-            "--release",
-            "--package",
-            "weir-benches",
-            "--bin",
-            name,
-            "--",
-        ])
+        .args(["run", "--release", "--package"])
+        .args([&format!("weir-bench-{name}"), "--"])
         .args(rest)
         .current_dir(paths::root())
         .status()
@@ -44,14 +35,15 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
 }
 
-/// The binaries: files, or folders with a `main.rs`.
+/// The folders beneath `benches` that hold a package.
 fn names() -> Result<Vec<String>> {
-    let folder = paths::root().join(SOURCES);
+    let folder = paths::root().join("benches");
     let entries =
         fs::read_dir(&folder).map_err(|e| format!("cannot read {}: {e}", folder.display()))?;
     let mut names: Vec<String> = entries
         .flatten()
-        .filter_map(|entry| Some(entry.path().file_stem()?.to_string_lossy().into_owned()))
+        .filter(|entry| entry.path().join("Cargo.toml").exists())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
     names.sort();
     Ok(names)

@@ -396,3 +396,55 @@ fn hex(bytes: &[u8]) -> String {
         text
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn manifest_survives_a_round_trip() {
+        let text = fs::read_to_string(
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("..")
+                .join(MANIFEST),
+        );
+        let text = text.expect("the manifest is committed");
+        let manifest = Manifest::parse(&text).expect("as written by build");
+        assert_eq!(manifest.render(), text);
+        for plugin in PLUGINS {
+            assert!(manifest.entry(plugin).is_ok(), "{plugin}");
+        }
+        assert!(Manifest::parse("[pack]\ncolour = \"red\"\n").is_err());
+    }
+
+    #[test]
+    fn every_byte_and_name_of_the_sources_counts() {
+        let root = env::temp_dir().join(format!("xtask-plugins-{}", std::process::id()));
+        let write = |name: &str, bytes: &str| {
+            let path = root.join(name);
+            fs::create_dir_all(path.parent().expect("in a folder")).expect("a folder");
+            fs::write(path, bytes).expect("a file");
+        };
+        let digest = || source_digest(&root, "pack").expect("all folders are there");
+        write("plugins/pack/src/lib.rs", "a");
+        write("plugin-sdk/src/lib.rs", "b");
+        write("wit/host.wit", "c");
+        let mut seen = vec![digest()];
+        for (name, bytes) in [
+            ("plugins/pack/src/lib.rs", "A"),
+            ("plugin-sdk/src/lib.rs", "B"),
+            ("wit/host.wit", "C"),
+            ("wit/empty.wit", ""),
+            ("plugins/pack/src/deep/more.rs", "d"),
+        ] {
+            write(name, bytes);
+            let fresh = digest();
+            assert!(!seen.contains(&fresh), "{name}");
+            seen.push(fresh);
+        }
+        // Another plugin's sources do not count.
+        write("plugins/spread/src/lib.rs", "e");
+        assert_eq!(seen.last(), Some(&digest()));
+        fs::remove_dir_all(&root).expect("removed");
+    }
+}

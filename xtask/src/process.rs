@@ -138,7 +138,7 @@ fn watchdog(group: u32) -> io::Result<Child> {
     Command::new("sh")
         .args([
             "-c",
-            r#"read -r _; kill -KILL -- "-$1" 2>/dev/null"#,
+            r#"read -r _; kill -s KILL -- "-$1" 2>/dev/null"#,
             "watchdog",
         ])
         .arg(group.to_string())
@@ -153,3 +153,7 @@ fn signal(child: &Child, signal: Signal) {
     // An error means that the group is gone, which is what was wanted.
     let _ = kill_process_group(Pid::from_child(child), signal);
 }
+
+#[cfg(test)]
+#[path = "process_tests.rs"]
+mod tests;

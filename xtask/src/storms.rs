@@ -165,8 +165,8 @@ pub(crate) fn pytest(args: &[&str]) -> Result<Command> {
         ])
         .args(args)
         .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env("WEIR_BINARY", paths::binary("weir"))
-        .env("WEIR_XTASK", this)
-        .env("WEIR_TOOLS", python.bin());
+        .env("WEIRTEST_BINARY", paths::binary("weir"))
+        .env("WEIRTEST_XTASK", this)
+        .env("WEIRTEST_TOOLS", python.bin());
     Ok(command)
 }

@@ -1,0 +1,221 @@
+"""Starts what the tests talk to: a gateway, or a real S3 server to compare it with.
+
+Everything started here ends with this process: the gateway by a watchdog that waits for the
+end of a pipe, servers because `xtask servers run` waits for the end of its standard input.
+"""
+
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+WEIR = Path(os.environ.get("WEIRTEST_BINARY", TARGET / "release/weir"))
+XTASK = Path(os.environ.get("WEIRTEST_XTASK", TARGET / "release/xtask"))
+REGION = "us-east-1"
+START_LIMIT_S = 60
+STOP_LIMIT_S = 30
+
+
+@dataclass(frozen=True)
+class Site:
+    """An S3 endpoint and the keys to it."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str
+    region: str = REGION
+
+    @property
+    def host(self):
+        return self.endpoint.split("//", 1)[1]
+
+    @property
+    def address(self):
+        name, port = self.host.rsplit(":", 1)
+        return name, int(port)
+
+    def environment(self):
+        """What a new user pastes into a shell, and nothing of this machine's own settings."""
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": "/nonexistent",
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_REGION": self.region,
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+
+def program(name):
+    """A client or server of the tools' environment."""
+    tools = os.environ.get("WEIRTEST_TOOLS")
+    found = shutil.which(name, path=tools) if tools else shutil.which(name)
+    if found is None:
+        raise RuntimeError(f"{name} is not installed; run this through `cargo xtask test clients`")
+    return found
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+class Gateway:
+    """A gateway in a folder of its own."""
+
+    def __init__(self, folder, config=None, environment=None):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        s3, admin = free_ports(2)
+        self.s3_port, self.admin_port = s3, admin
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "WEIR_S3__LISTEN": f'["127.0.0.1:{s3}"]',
+            "WEIR_ADMIN__LISTEN": f"127.0.0.1:{admin}",
+            **(environment or {}),
+        }
+        self.arguments = []
+        if config is not None:
+            path = self.folder / "weir.toml"
+            path.write_text(config)
+            path.chmod(0o600)
+            self.arguments = ["serve", "--config", str(path)]
+        self.log = self.folder / "weir.log"
+        self.process = None
+        self.watchdog = None
+        self.site = None
+        self.admin_token = None
+
+    @property
+    def admin(self):
+        return f"http://127.0.0.1:{self.admin_port}"
+
+    def start(self, site=None):
+        """Starts it and waits until it is ready; `site` gives keys that it does not print."""
+        with open(self.log, "ab") as log:
+            begin = log.tell()
+            self.process = subprocess.Popen(
+                [WEIR, *self.arguments],
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.watchdog = subprocess.Popen(
+            ["sh", "-c", 'read -r _; kill -s KILL -- "-$1" 2>/dev/null', "watchdog", str(self.process.pid)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._wait_until_ready()
+        text = self.log.read_bytes()[begin:].decode(errors="replace")
+        keys = {
+            name: found.group(1)
+            for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_REGION", "WEIR_ADMIN_TOKEN")
+            if (found := re.search(rf"export {name}=['\"]?([^\s'\"]+)", text))
+        }
+        self.admin_token = keys.get("WEIR_ADMIN_TOKEN", self.admin_token)
+        endpoint = f"http://127.0.0.1:{self.s3_port}"
+        if "AWS_ACCESS_KEY_ID" in keys:
+            region = keys.get("AWS_REGION") or keys.get("AWS_DEFAULT_REGION") or REGION
+            self.site = Site(endpoint, keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"], region)
+        elif site is not None:
+            self.site = Site(endpoint, site.access_key, site.secret_key)
+        return self
+
+    def _wait_until_ready(self):
+        deadline = time.monotonic() + START_LIMIT_S
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"weir ended with {self.process.returncode}\n{self.log.read_text()}")
+            try:
+                with urllib.request.urlopen(f"{self.admin}/readyz", timeout=2) as answer:
+                    if answer.status == 200:
+                        return
+            except OSError:
+                pass
+            time.sleep(0.05)
+        raise RuntimeError(f"weir is not ready after {START_LIMIT_S} s\n{self.log.read_text()}")
+
+    def resident_bytes(self):
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        raise RuntimeError("no VmRSS")
+
+    def metrics(self):
+        """All samples of /metrics: (name, labels as written) -> value."""
+        with urllib.request.urlopen(f"{self.admin}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+        samples = {}
+        for line in text.splitlines():
+            if found := re.fullmatch(r"([a-zA-Z_:][\w:]*)(\{.*\})? (\S+)", line):
+                samples[found[1], found[2] or ""] = float(found[3])
+        return samples
+
+    def kill(self):
+        self._end(signal.SIGKILL)
+
+    def stop(self):
+        """Ends it as an operator would; answers its exit status."""
+        return self._end(signal.SIGTERM)
+
+    def _end(self, number):
+        if self.process is None:
+            return None
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, number)
+        try:
+            status = self.process.wait(STOP_LIMIT_S)
+        finally:
+            self.watchdog.stdin.close()
+            self.watchdog.wait()
+        self.process.wait()
+        self.process = None
+        return status
+
+
+class Server:
+    """A real S3 server, as `cargo xtask servers run` starts it."""
+
+    def __init__(self, kind, folder):
+        self.kind = kind
+        self.process = subprocess.Popen(
+            [XTASK, "servers", "run", kind, str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        readable, _, _ = select.select([self.process.stdout], [], [], 90)
+        line = self.process.stdout.readline() if readable else ""
+        if not line:
+            self.stop()
+            raise RuntimeError(f"{kind} did not start")
+        said = json.loads(line)
+        self.pid = said["pid"]
+        self.site = Site(said["endpoint"], said["access_key"], said["secret_key"])
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait(STOP_LIMIT_S)
+        self.process.stdout.close()

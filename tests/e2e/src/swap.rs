@@ -1,0 +1,244 @@
+//! Placement policies are swapped through the admin API under load, between two that place
+//! on disjoint backends.
+//!
+//! No request may fail, and every object's copies must lie where the revision that its record
+//! names places things.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::Result;
+use crate::args::Args;
+use crate::backends::{copies, walk};
+use crate::client::Client;
+use crate::content::{identify, slice, storm_bytes};
+use crate::gateway::Gateway;
+use crate::random::{Random, seed};
+
+const BUCKET: &str = "storm";
+const POLICY: &str = "storm";
+const BACKENDS: [&str; 4] = ["a-near", "b-near", "c-far", "d-far"];
+/// `pack` fills the first two; to `spread` they look fuller than the others, which are vast.
+const NEAR: [&str; 2] = ["a-near", "b-near"];
+const FAR: [&str; 2] = ["c-far", "d-far"];
+const NEAR_BYTES_MAX: u64 = 4 << 30;
+const FAR_BYTES_MAX: u64 = 1 << 50;
+/// Makes the near backends visibly fuller.
+const BALLAST_BYTES: u64 = 256 << 20;
+const LIMITS: &str = "clean_grace_ms = 100\nreaper_interval_ms = 500\n";
+/// Requests between two swaps.
+const REQUESTS_PER_SWAP: u64 = 30;
+/// How much more memory may be in use after the swaps than after the first few.
+const GROWTH_BYTES_MAX: u64 = 48 << 20;
+const WARM_UP_SWAPS: u64 = 10;
+/// Each client keeps so many keys.
+const KEYS_PER_CLIENT: u64 = 20;
+
+/// Runs the storm.
+pub(crate) async fn run(args: &Args) -> Result<()> {
+    let seed = seed(args);
+    let swaps = args.get("swaps", 30);
+    let clients = args.get("clients", 16);
+
+    let gateway = Gateway::start("swap", &tables(), LIMITS).await?;
+    let client = gateway.client();
+    client.create_bucket(BUCKET).await?;
+    let ballast = slice(1, 0, BALLAST_BYTES);
+    client.put(&format!("/{BUCKET}/ballast"), ballast).await?;
+    gateway.settle().await?;
+
+    let load = Load::start(&client, clients, seed);
+    let mut warm = 0;
+    for number in 0..swaps {
+        let component = if number % 2 == 0 { "spread" } else { "pack" };
+        choose(&gateway, component).await?;
+        load.pass(REQUESTS_PER_SWAP).await;
+        if number == WARM_UP_SWAPS.min(swaps - 1) {
+            warm = gateway.resident_bytes()?;
+        }
+    }
+    let requests = load.finish().await?;
+    let after = gateway.resident_bytes()?;
+    println!(
+        "{swaps} swaps under {clients} clients, {requests} requests; resident {} MiB, then {} MiB",
+        warm >> 20,
+        after >> 20
+    );
+    if after > warm + GROWTH_BYTES_MAX {
+        return Err(format!("resident memory grew from {warm} to {after} bytes"));
+    }
+    gateway.settle().await?;
+    every_object_is_explained(&gateway).await?;
+    gateway.remove()
+}
+
+fn tables() -> String {
+    let mut text = format!(
+        "[placement]\npolicy = \"{POLICY}\"\nfactor = 2\n\n[policies.{POLICY}]\nbuiltin = \"pack\"\n\n"
+    );
+    for id in BACKENDS {
+        let limit = if NEAR.contains(&id) {
+            NEAR_BYTES_MAX
+        } else {
+            FAR_BYTES_MAX
+        };
+        text +=
+            &format!("[backends.{id}]\nkind = \"fs\"\npath = \"{id}\"\nbytes_max = {limit}\n\n");
+    }
+    text
+}
+
+async fn choose(gateway: &Gateway, component: &str) -> Result<()> {
+    let body = format!("{{\"builtin\":\"{component}\"}}");
+    gateway
+        .admin(
+            "POST",
+            &format!("/policies/{POLICY}"),
+            Some(body.into_bytes()),
+        )
+        .await
+        .map(drop)
+}
+
+/// Clients that write, read, overwrite and delete their own keys.
+struct Load {
+    tasks: JoinSet<Result<()>>,
+    requests: Arc<AtomicU64>,
+    over: Arc<AtomicBool>,
+}
+
+impl Load {
+    fn start(client: &Client, clients: u64, seed: u64) -> Self {
+        let (requests, over) = (
+            Arc::new(AtomicU64::new(0)),
+            Arc::new(AtomicBool::new(false)),
+        );
+        let mut tasks = JoinSet::new();
+        for number in 0..clients {
+            let (client, random) = (client.clone(), Random::new(seed, number));
+            let (requests, over) = (Arc::clone(&requests), Arc::clone(&over));
+            tasks.spawn(async move {
+                let mut last = BTreeMap::new();
+                let mut serial = 0;
+                while !over.load(Ordering::Relaxed) {
+                    serial += 1;
+                    let id = (number << 40) | (serial << 8) | 1;
+                    one(&client, &random, number, id, &mut last).await?;
+                    requests.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok(())
+            });
+        }
+        Self {
+            tasks,
+            requests,
+            over,
+        }
+    }
+
+    /// Waits until `count` more requests were answered, or somebody has failed.
+    async fn pass(&self, count: u64) {
+        let target = self.requests.load(Ordering::Relaxed) + count;
+        while self.requests.load(Ordering::Relaxed) < target && !self.tasks.is_empty() {
+            sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    async fn finish(mut self) -> Result<u64> {
+        self.over.store(true, Ordering::Relaxed);
+        while let Some(done) = self.tasks.join_next().await {
+            done.map_err(|e| e.to_string())??;
+        }
+        Ok(self.requests.load(Ordering::Relaxed))
+    }
+}
+
+async fn one(
+    client: &Client,
+    random: &Random,
+    owner: u64,
+    id: u64,
+    last: &mut BTreeMap<u64, u64>,
+) -> Result<()> {
+    let key = random.below(KEYS_PER_CLIENT);
+    let path = format!("/{BUCKET}/{owner}/{key}");
+    match random.below(10) {
+        0 => {
+            client
+                .delete(&path)
+                .await
+                .map_err(|e| format!("delete {path}: {e}"))?;
+            last.remove(&key);
+        }
+        1..=5 => {
+            let put = client.put(&path, slice(id, 0, storm_bytes(id))).await;
+            put.map_err(|e| format!("put {path}: {e}"))?;
+            last.insert(key, id);
+        }
+        _ => {
+            let shown = match client.get(&path).await {
+                Ok(body) => Some(identify(&body)?),
+                Err(failure) if failure.is_not_found() => None,
+                Err(failure) => return Err(format!("get {path}: {failure}")),
+            };
+            if shown != last.get(&key).copied() {
+                return Err(format!(
+                    "{path} shows {shown:x?} instead of {:x?}",
+                    last.get(&key)
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Compares what the records say with what lies in the directories.
+async fn every_object_is_explained(gateway: &Gateway) -> Result<()> {
+    let mut blobs = Vec::new();
+    for id in BACKENDS {
+        let objects = walk(&gateway.directory(id))?.objects;
+        blobs.push((id, objects.into_iter().map(|(blob, _)| blob).collect()));
+    }
+    let lies_on = copies(blobs)?;
+    let (near, far) = (BTreeSet::from(NEAR), BTreeSet::from(FAR));
+    let mut seen = BTreeMap::<String, (BTreeSet<&str>, u64)>::new();
+    for entry in gateway.client().list(BUCKET).await? {
+        let path = format!("/explain/{BUCKET}/{}", entry.key);
+        let explained = gateway.admin("GET", &path, None).await?;
+        let [policy, blob] = ["policy", "blob"].map(|name| field(&explained, name));
+        let (Some(policy), Some(blob)) = (policy, blob) else {
+            return Err(format!("{path} explains nothing: {explained}"));
+        };
+        let on = lies_on
+            .get(&blob)
+            .ok_or(format!("{path}: blob {blob} lies nowhere"))?;
+        let of = seen
+            .entry(policy.clone())
+            .or_insert_with(|| (on.clone(), 0));
+        of.1 += 1;
+        if of.0 != *on || (*on != near && *on != far) {
+            return Err(format!(
+                "{path}: {policy} placed it on {on:?}, others on {:?}",
+                of.0
+            ));
+        }
+    }
+    println!("objects by revision: {seen:?}");
+    let sets: BTreeSet<_> = seen.values().map(|(on, _)| on.clone()).collect();
+    if sets.len() < 2 {
+        return Err("only one policy ever decided: this shows nothing".to_owned());
+    }
+    Ok(())
+}
+
+/// The first text that JSON gives for `name`.
+fn field(json: &str, name: &str) -> Option<String> {
+    let (_, rest) = json.split_once(&format!("\"{name}\""))?;
+    let (_, rest) = rest.split_once('"')?;
+    rest.split_once('"').map(|(value, _)| value.to_owned())
+}

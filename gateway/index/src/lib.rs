@@ -13,10 +13,11 @@
 //! # Format
 //! Rows are written through [`weir_types::codec::Record`], each with the version of its type;
 //! the layout of the tables has a version of its own ([`FORMAT_VERSION`]). A newer format is
-//! refused, never guessed at.
+//! refused, never guessed at. [`backup`] describes the format of backups.
 
 mod apply;
 mod audit;
+pub mod backup;
 mod commit;
 mod engine;
 mod file;

@@ -100,14 +100,17 @@ pub(crate) fn damaged(what: &str) -> IndexError {
     IndexError::Storage(format!("the index is damaged: {what}"))
 }
 
+/// Called for each row of [`scan_prefix`]; `false` ends the scan.
+pub(crate) type VisitTail<'v> = dyn FnMut(&[u8], &[u8]) -> Result<bool, IndexError> + 'v;
+
 /// Visits rows whose keys start with `prefix`, from `from` on; the visitor sees what follows
-/// the prefix and may end the scan by answering `false`.
+/// the prefix.
 pub(crate) fn scan_prefix(
     reader: &(impl Reader + ?Sized),
     table: Table,
     prefix: &[u8],
     from: &[u8],
-    visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool, IndexError>,
+    visit: &mut VisitTail<'_>,
 ) -> Result<(), IndexError> {
     let from = from.max(prefix);
     reader.scan(table, from, &mut |key, value| match key.strip_prefix(prefix) {

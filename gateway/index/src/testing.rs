@@ -21,7 +21,7 @@ use weir_types::record::{
 use crate::StoreIndex;
 use crate::store::{Reader, Step, Store, Table};
 
-/// Every row of an index but the counters of the outbox's ids.
+/// Every row of an index.
 pub(crate) type Dump = Vec<(Table, Vec<u8>, Vec<u8>)>;
 
 pub(crate) fn dump_of(reader: &dyn Reader) -> Dump {
@@ -63,6 +63,12 @@ pub(crate) fn must<S: Store>(index: &StoreIndex<S>, mutation: Mutation) -> Appli
 pub(crate) fn audit<S: Store>(index: &StoreIndex<S>, context: &str) {
     let audit = index.audit().expect("the index can be read");
     assert!(audit.problems.is_empty(), "{context}: {:#?}", audit.problems);
+}
+
+/// Names the seed of a random run; shown when the test fails.
+#[expect(clippy::print_stdout, reason = "a test that fails shows what it printed")]
+pub(crate) fn announce(seed: u64) {
+    println!("seed {seed}");
 }
 
 pub(crate) fn at(ms: u64) -> Timestamp {

@@ -92,7 +92,7 @@ fn random_text(entropy: &SeededEntropy, longest: u64) -> String {
 #[test]
 fn listings_agree_with_a_plain_model() {
     for seed in 0..60 {
-        println!("seed {seed}");
+        announce(seed);
         let entropy = SeededEntropy::new(seed);
         let mut keys: Vec<String> = (0..entropy.u64() % 30)
             .map(|_| random_text(&entropy, 5))

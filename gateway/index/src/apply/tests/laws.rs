@@ -225,7 +225,7 @@ fn embedded(file: &FragileFile) -> EmbeddedIndex {
 #[test]
 fn random_mutations_keep_the_laws_on_both_engines_and_over_restarts() {
     for seed in 0..6 {
-        println!("seed {seed}");
+        announce(seed);
         let memory = MemoryIndex::new(site());
         let mut file = FragileFile::default();
         let mut disk = Some(embedded(&file));

@@ -1,1 +1,9 @@
-fn main() {}
+//! See the library of this crate.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    weir::run(weir::cli::Cli::parse())
+}

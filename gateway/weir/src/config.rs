@@ -1,0 +1,15 @@
+//! Configuration: what it may hold, how it is read, and what can be wrong with it.
+
+pub mod check;
+pub mod load;
+pub mod mistake;
+pub mod model;
+pub mod reference;
+pub mod schema;
+mod similar;
+#[cfg(test)]
+mod tests;
+
+pub use load::{Loaded, Sources, load};
+pub use mistake::Finding;
+pub use model::Config;

@@ -1,0 +1,36 @@
+//! The binary `weir`: command line, configuration, listeners, admin, metrics.
+//!
+//! [`serve`] starts a gateway from a [`config`]; [`site`] puts its parts together. Everything
+//! that decides what happens to an object lies in `weir-core`.
+
+pub mod access_log;
+pub mod admin;
+pub mod backup;
+pub mod cli;
+mod client;
+mod commands;
+pub mod config;
+pub mod error;
+pub mod explain;
+pub mod first_run;
+pub mod grants;
+pub mod listen;
+pub mod logs;
+pub mod metrics;
+pub mod owner;
+pub mod placer;
+pub mod policies;
+pub mod problems;
+mod process;
+pub mod reload;
+pub mod secrets;
+pub mod serve;
+pub mod site;
+pub mod status;
+pub mod verify;
+pub mod watch;
+
+pub use commands::run;
+
+/// Version of this binary.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,384 @@
+//! Prometheus metrics. Names follow Prometheus usage; `docs/metrics.md` is made from the same
+//! table.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+use weir_backend::MeterSnapshot;
+use weir_core::observe::{AccessRecord, BackendCall, Observer, OperationClass, WorkOutcome};
+use weir_policy::MetricsSnapshot;
+use weir_types::backend::BackendErrorKind;
+use weir_types::id::BackendId;
+
+use crate::access_log;
+use crate::listen::Counts;
+
+/// Seconds: from a metadata answer on a local disk to a large object over a slow line.
+const BUCKETS: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    60.0, 300.0,
+];
+
+macro_rules! metrics {
+    ($($field:ident: $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
+        /// Every metric.
+        pub struct Metrics {
+            registry: Registry,
+            /// One scrape at a time: some counters are set anew for each.
+            scraping: Mutex<()>,
+            $($field: metric_type!($kind),)*
+        }
+
+        /// Name, kind, labels and meaning of every metric.
+        pub const TABLE: &[(&str, &str, &[&str], &str)] =
+            &[$(($name, stringify!($kind), &[$($label),*], $help),)*];
+
+        impl Metrics {
+            /// All metrics, at zero. Fails only when two have one name.
+            pub fn new() -> Result<Self, prometheus::Error> {
+                let registry = Registry::new();
+                $(
+                    let $field = new_metric!($kind, $name, $help, &[$($label),*])?;
+                    registry.register(Box::new($field.clone()))?;
+                )*
+                let scraping = Mutex::new(());
+                Ok(Self { registry, scraping, $($field,)* })
+            }
+        }
+    };
+}
+
+macro_rules! metric_type {
+    (counter) => { IntCounterVec };
+    (gauge) => { IntGaugeVec };
+    (histogram) => { HistogramVec };
+}
+
+macro_rules! new_metric {
+    (counter, $name:literal, $help:literal, $labels:expr) => {
+        IntCounterVec::new(Opts::new($name, $help), $labels)
+    };
+    (gauge, $name:literal, $help:literal, $labels:expr) => {
+        IntGaugeVec::new(Opts::new($name, $help), $labels)
+    };
+    (histogram, $name:literal, $help:literal, $labels:expr) => {
+        HistogramVec::new(HistogramOpts::new($name, $help).buckets(BUCKETS.to_vec()), $labels)
+    };
+}
+
+metrics! {
+    requests: counter "weir_requests_total" ["operation", "status"]
+        "Requests answered, by S3 operation (`unknown` when refused before that was known) and HTTP status.";
+    request_errors: counter "weir_request_errors_total" ["operation", "code"]
+        "Requests answered with an error, by S3 error code.";
+    requests_cut: counter "weir_requests_cut_total" ["operation"]
+        "Answers that were not sent to their end.";
+    request_bytes: counter "weir_request_bytes_total" ["direction"]
+        "Payload bytes: `in` of request bodies, `out` of answers.";
+    request_seconds: histogram "weir_request_seconds" ["operation"]
+        "Time from a request's header section to the last byte of its answer.";
+    request_head_seconds: histogram "weir_request_head_seconds" ["operation"]
+        "Time from a request's header section to the head of its answer.";
+    backend_calls: counter "weir_backend_calls_total" ["backend", "operation", "outcome"]
+        "Calls to backends; the outcome is `ok` or how they failed.";
+    backend_call_seconds: histogram "weir_backend_call_seconds" ["backend", "operation"]
+        "Time until a backend answered (for reads: until the first byte).";
+    backend_requests: counter "weir_backend_requests_total" ["backend", "operation", "outcome"]
+        "Requests as the backend saw them, probes and cancelled ones included.";
+    backend_bytes: counter "weir_backend_bytes_total" ["backend", "direction"]
+        "Bytes of bodies: `in` to the backend, `out` from it.";
+    backend_reads_broken: counter "weir_backend_reads_broken_total" ["backend"]
+        "Reads from a backend that began well and broke off.";
+    breaker_open: gauge "weir_backend_breaker_open" ["backend", "class"]
+        "1 while the circuit breaker for `read` or `write` is not closed.";
+    breaker_changes: counter "weir_backend_breaker_changes_total" ["backend", "class", "to"]
+        "How often a breaker opened or closed.";
+    copies: gauge "weir_backend_copies" ["backend"]
+        "Copies on a backend.";
+    copy_bytes: gauge "weir_backend_copy_bytes" ["backend"]
+        "Bytes of copies on a backend.";
+    reserved_bytes: gauge "weir_backend_reserved_bytes" ["backend"]
+        "Bytes reserved on a backend: writes in flight, and what waits to be deleted.";
+    limit_bytes: gauge "weir_backend_limit_bytes" ["backend"]
+        "Configured limit of a backend; absent without one.";
+    work: counter "weir_work_total" ["kind", "outcome"]
+        "Pieces of background work by how they ended: `done`, `deferred`, `failed`.";
+    work_seconds: histogram "weir_work_seconds" ["kind"]
+        "Time that pieces of background work took.";
+    outbox: gauge "weir_outbox_entries" ["kind"]
+        "Work that waits: replicate, clean, discard, abort, complete, repair.";
+    outbox_age: gauge "weir_outbox_oldest_seconds" ["kind"]
+        "Age of the oldest waiting work: `any`, and `replicate` for copies still owed.";
+    policy_decisions: counter "weir_policy_decisions_total" ["policy"]
+        "Placement decisions asked for.";
+    policy_nanoseconds: counter "weir_policy_decision_nanoseconds_total" ["policy"]
+        "Time that placement decisions took, fallbacks included.";
+    policy_calls: counter "weir_policy_calls_total" ["policy"]
+        "Calls of the component, checks and probes included.";
+    policy_faults: counter "weir_policy_faults_total" ["policy", "kind"]
+        "Calls without a usable answer.";
+    policy_fallbacks: counter "weir_policy_fallbacks_total" ["policy", "to"]
+        "Decisions made by the `previous` revision, the `native` default, or nobody (`refused`).";
+    policy_quarantined: gauge "weir_policy_quarantined" ["policy"]
+        "1 while a policy is not asked because it failed too often.";
+    policy_info: gauge "weir_policy_info" ["policy", "revision"]
+        "1 for the revision that decides.";
+    policy_disagreements: counter "weir_policy_disagreements_total" ["policy"]
+        "Calls that gave another answer when they were repeated on a fresh instance.";
+    policy_counters: counter "weir_policy_counter_total" ["policy", "name"]
+        "Counters of the policies' own.";
+    index_read_only: gauge "weir_index_read_only" []
+        "1 while the disk under the index is nearly full.";
+    connections: gauge "weir_connections_open" ["listener"]
+        "Open connections: `s3`, `admin`.";
+    connections_accepted: counter "weir_connections_accepted_total" ["listener"]
+        "Connections accepted.";
+    connections_refused: counter "weir_connections_refused_total" ["listener"]
+        "Connections closed at once because there were too many.";
+    problems: gauge "weir_problems" []
+        "Problems on the status page: files that could not be reloaded.";
+    resident: gauge "process_resident_memory_bytes" []
+        "Resident memory.";
+    open_fds: gauge "process_open_fds" []
+        "Open file descriptors.";
+    build: gauge "weir_build_info" ["version"]
+        "1, with the version as label.";
+}
+
+/// What is read anew for each scrape.
+pub struct Scrape {
+    /// Per backend: bytes and calls since the start.
+    pub meters: Vec<(BackendId, MeterSnapshot)>,
+    /// Per backend: what lies there, what is reserved, its limit.
+    pub ledger: Vec<BackendUse>,
+    /// Work that waits, by kind, and the ages of the oldest and of the oldest replica owed.
+    pub outbox: ([u64; 6], Option<Duration>, Option<Duration>),
+    /// The policies' counters.
+    pub policies: MetricsSnapshot,
+    /// Whether the index takes no writes.
+    pub index_read_only: bool,
+    /// Problems on the status page.
+    pub problems: usize,
+}
+
+/// What lies on one backend.
+pub struct BackendUse {
+    /// Which.
+    pub backend: BackendId,
+    /// Number of copies.
+    pub copies: u64,
+    /// Their bytes.
+    pub copy_bytes: u64,
+    /// Reserved bytes.
+    pub reserved_bytes: u64,
+    /// Limit.
+    pub bytes_max: Option<u64>,
+    /// Whether the breakers for reads and writes are closed.
+    pub closed: (bool, bool),
+}
+
+/// Kinds of work, in the order of the index's depths.
+pub const WORK_KINDS: [&str; 6] = ["replicate", "clean", "discard", "abort", "complete", "repair"];
+
+impl Metrics {
+    /// Everything in Prometheus' text format.
+    pub fn render(
+        &self,
+        scrape: &Scrape,
+        listeners: &[(&str, &Counts)],
+    ) -> Result<Vec<u8>, prometheus::Error> {
+        let _one_at_a_time = self.scraping.lock();
+        self.set_backends(scrape);
+        self.set_policies(&scrape.policies);
+        self.set_rest(scrape, listeners);
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+
+    fn set_backends(&self, scrape: &Scrape) {
+        self.backend_bytes.reset();
+        self.backend_requests.reset();
+        self.backend_reads_broken.reset();
+        for (backend, meter) in &scrape.meters {
+            let id = backend.as_str();
+            add(&self.backend_bytes, &[id, "in"], meter.bytes_in);
+            add(&self.backend_bytes, &[id, "out"], meter.bytes_out);
+            add(&self.backend_reads_broken, &[id], meter.failed_reads);
+            for r in &meter.requests {
+                let labels = [id, r.operation.label(), r.outcome.label()];
+                add(&self.backend_requests, &labels, r.count);
+            }
+        }
+        for used in &scrape.ledger {
+            let id = used.backend.as_str();
+            set(&self.copies, &[id], used.copies);
+            set(&self.copy_bytes, &[id], used.copy_bytes);
+            set(&self.reserved_bytes, &[id], used.reserved_bytes);
+            if let Some(limit) = used.bytes_max {
+                set(&self.limit_bytes, &[id], limit);
+            }
+            set(&self.breaker_open, &[id, "read"], u64::from(!used.closed.0));
+            set(&self.breaker_open, &[id, "write"], u64::from(!used.closed.1));
+        }
+    }
+
+    fn set_policies(&self, snapshot: &MetricsSnapshot) {
+        for counter in [
+            &self.policy_decisions,
+            &self.policy_nanoseconds,
+            &self.policy_calls,
+            &self.policy_faults,
+            &self.policy_fallbacks,
+            &self.policy_disagreements,
+            &self.policy_counters,
+        ] {
+            counter.reset();
+        }
+        self.policy_info.reset();
+        for (name, binding) in &snapshot.bindings {
+            let policy = name.as_str();
+            add(&self.policy_decisions, &[policy], binding.decisions);
+            add(&self.policy_nanoseconds, &[policy], binding.decision_nanos);
+            add(&self.policy_calls, &[policy], binding.calls);
+            add(&self.policy_disagreements, &[policy], binding.determinism_mismatches);
+            for (kind, count) in binding.faults {
+                add(&self.policy_faults, &[policy, kind.name()], count);
+            }
+            for (to, count) in [
+                ("previous", binding.fallbacks_previous),
+                ("native", binding.fallbacks_native),
+                ("refused", binding.refused),
+            ] {
+                add(&self.policy_fallbacks, &[policy, to], count);
+            }
+            for (name, count) in &binding.guest {
+                add(&self.policy_counters, &[policy, name], *count);
+            }
+            set(&self.policy_quarantined, &[policy], u64::from(binding.quarantined));
+            if let Some(revision) = binding.active {
+                set(&self.policy_info, &[policy, &revision.to_string()], 1);
+            }
+        }
+    }
+
+    fn set_rest(&self, scrape: &Scrape, listeners: &[(&str, &Counts)]) {
+        let (depth, oldest, oldest_replicate) = &scrape.outbox;
+        for (kind, depth) in WORK_KINDS.iter().zip(depth) {
+            set(&self.outbox, &[kind], *depth);
+        }
+        let seconds = |age: &Option<Duration>| age.unwrap_or_default().as_secs();
+        set(&self.outbox_age, &["any"], seconds(oldest));
+        set(&self.outbox_age, &["replicate"], seconds(oldest_replicate));
+        set(&self.index_read_only, &[], u64::from(scrape.index_read_only));
+        set(&self.problems, &[], scrape.problems as u64);
+        set(&self.build, &[crate::VERSION], 1);
+        self.connections_accepted.reset();
+        self.connections_refused.reset();
+        for (listener, counts) in listeners {
+            let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+            set(&self.connections, &[listener], read(&counts.open));
+            add(&self.connections_accepted, &[listener], read(&counts.accepted));
+            add(&self.connections_refused, &[listener], read(&counts.refused));
+        }
+        if let Some(bytes) = crate::process::resident_bytes() {
+            set(&self.resident, &[], bytes);
+        }
+        if let Some(count) = crate::process::open_fds() {
+            set(&self.open_fds, &[], count);
+        }
+    }
+}
+
+fn add(counter: &IntCounterVec, labels: &[&str], by: u64) {
+    counter.with_label_values(labels).inc_by(by);
+}
+
+fn set(gauge: &IntGaugeVec, labels: &[&str], to: u64) {
+    gauge.with_label_values(labels).set(i64::try_from(to).unwrap_or(i64::MAX));
+}
+
+impl Observer for Metrics {
+    fn request(&self, record: &AccessRecord) {
+        access_log::write(record);
+        let operation = if record.operation.is_empty() { "unknown" } else { record.operation };
+        // Without an answer the client went away first: nginx's 499.
+        let status = if record.status == 0 { 499 } else { record.status };
+        let mut digits = [0; 3];
+        self.requests.with_label_values(&[operation, status_text(status, &mut digits)]).inc();
+        if let Some(code) = record.error {
+            self.request_errors.with_label_values(&[operation, code]).inc();
+        }
+        if !record.complete {
+            self.requests_cut.with_label_values(&[operation]).inc();
+        }
+        add(&self.request_bytes, &["in"], record.bytes_in);
+        add(&self.request_bytes, &["out"], record.bytes_out);
+        let seconds = self.request_seconds.with_label_values(&[operation]);
+        seconds.observe(record.took.as_secs_f64());
+        let seconds = self.request_head_seconds.with_label_values(&[operation]);
+        seconds.observe(record.head_after.as_secs_f64());
+    }
+
+    fn backend_call(&self, call: &BackendCall<'_>) {
+        let backend = call.backend.as_str();
+        let outcome = call.error.map_or("ok", outcome_name);
+        self.backend_calls.with_label_values(&[backend, call.operation, outcome]).inc();
+        let seconds = self.backend_call_seconds.with_label_values(&[backend, call.operation]);
+        seconds.observe(call.took.as_secs_f64());
+    }
+
+    fn work(&self, kind: &'static str, outcome: WorkOutcome, took: Duration) {
+        let outcome = match outcome {
+            WorkOutcome::Done => "done",
+            WorkOutcome::Deferred => "deferred",
+            WorkOutcome::Failed => "failed",
+        };
+        self.work.with_label_values(&[kind, outcome]).inc();
+        self.work_seconds.with_label_values(&[kind]).observe(took.as_secs_f64());
+    }
+
+    fn breaker(&self, backend: &BackendId, class: OperationClass, open: bool) {
+        let to = if open { "open" } else { "closed" };
+        self.breaker_changes.with_label_values(&[backend.as_str(), class.name(), to]).inc();
+    }
+}
+
+/// Three digits without an allocation.
+fn status_text(status: u16, digits: &mut [u8; 3]) -> &str {
+    for (digit, unit) in digits.iter_mut().zip([100, 10, 1]) {
+        *digit = b'0' + u8::try_from(status / unit % 10).unwrap_or(0);
+    }
+    std::str::from_utf8(digits).unwrap_or("000")
+}
+
+fn outcome_name(kind: BackendErrorKind) -> &'static str {
+    weir_backend::Outcome::from(kind).label()
+}
+
+/// The page `docs/metrics.md`.
+pub fn page() -> String {
+    let mut page = String::from(
+        "\
+# Metrics
+
+`GET /metrics` on the admin listener, in Prometheus' text format; without a token when the \
+listener is on loopback. Histograms count seconds.
+
+| metric | kind | labels | meaning |
+|---|---|---|---|
+",
+    );
+    for (name, kind, labels, help) in TABLE {
+        let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
+        page.push_str(&format!("| `{name}` | {kind} | {} | {help} |\n", labels.join(", ")));
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! A backend belongs to one index: a marker there names the site and the index's epoch, and
+//! nothing is written or deleted before the marker has been seen to be ours.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+use weir_types::backend::{
+    Backend, BackendError, BackendErrorKind, BackendPage, BackendPart, BackendUpload, Fetched,
+    OWNER_KEY, Stored,
+};
+use weir_types::body::PutStream;
+use weir_types::id::{BackendId, BackendKey, PartNumber};
+use weir_types::index::IndexIdentity;
+
+/// What the marker says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Marker {
+    site: String,
+    epoch: String,
+}
+
+/// What is known about a backend's owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ownership {
+    /// It is ours.
+    Ours,
+    /// It could not be asked yet; it will be before the first write or delete.
+    Unknown(BackendError),
+    /// It belongs to another index. The text says which, and what to do.
+    Foreign(String),
+}
+
+/// A backend that is not written to before its marker is known to be ours. Reads pass: they
+/// cannot do harm.
+pub struct Owned {
+    id: BackendId,
+    inner: Arc<dyn Backend>,
+    marker: Marker,
+    confirmed: AtomicBool,
+    asking: Mutex<()>,
+}
+
+impl Owned {
+    /// `inner` on behalf of the index with this identity.
+    pub fn new(id: BackendId, inner: Arc<dyn Backend>, identity: &IndexIdentity) -> Self {
+        let marker = Marker { site: identity.site.to_string(), epoch: identity.epoch.clone() };
+        let confirmed = AtomicBool::new(false);
+        Self { id, inner, marker, confirmed, asking: Mutex::new(()) }
+    }
+
+    /// Whether the marker has been seen to be ours.
+    pub fn is_confirmed(&self) -> bool {
+        self.confirmed.load(Ordering::Acquire)
+    }
+
+    /// Reads the marker; writes ours where there is none.
+    pub async fn ownership(&self) -> Ownership {
+        if self.is_confirmed() {
+            return Ownership::Ours;
+        }
+        let _one_at_a_time = self.asking.lock().await;
+        if self.is_confirmed() {
+            return Ownership::Ours;
+        }
+        match self.ask().await {
+            Ok(Ok(())) => {
+                self.confirmed.store(true, Ordering::Release);
+                Ownership::Ours
+            }
+            Ok(Err(foreign)) => Ownership::Foreign(foreign),
+            Err(error) => Ownership::Unknown(error),
+        }
+    }
+
+    async fn ask(&self) -> Result<Result<(), String>, BackendError> {
+        let found = match self.inner.read_owner().await? {
+            Some(found) => found,
+            None => {
+                let ours = serde_json::to_vec(&self.marker).map_err(|error| {
+                    BackendError::new(BackendErrorKind::Rejected, error.to_string())
+                })?;
+                self.inner.write_owner(&ours).await?;
+                // Another gateway may have done the same at this moment: the last one stays.
+                let stands = self.inner.read_owner().await?;
+                stands.ok_or_else(|| {
+                    let message = "the owner marker is gone right after it was written";
+                    BackendError::new(BackendErrorKind::Unavailable, message)
+                })?
+            }
+        };
+        Ok(self.compare(&found))
+    }
+
+    fn compare(&self, found: &[u8]) -> Result<(), String> {
+        let id = &self.id;
+        let belongs = match serde_json::from_slice::<Marker>(found) {
+            Ok(marker) if marker == self.marker => return Ok(()),
+            Ok(Marker { site, epoch }) => format!("site {site:?}, index epoch {epoch:?}"),
+            Err(_) => "something that this version cannot read".to_owned(),
+        };
+        let Marker { site, epoch } = &self.marker;
+        Err(format!(
+            "backend {id} belongs to {belongs}; this is site {site:?}, index epoch {epoch:?}. \
+             Nothing is written or deleted there. Give backend {id} another place in the \
+             configuration, or start with the index it belongs to. Only when that index is gone \
+             for good: remove the object {OWNER_KEY} from the backend; what lies there will then \
+             not be known to this gateway"
+        ))
+    }
+
+    async fn must_be_ours(&self) -> Result<(), BackendError> {
+        match self.ownership().await {
+            Ownership::Ours => Ok(()),
+            Ownership::Unknown(error) => Err(error),
+            Ownership::Foreign(message) => {
+                tracing::error!(backend = %self.id, "{message}");
+                Err(BackendError::new(BackendErrorKind::Denied, message))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for Owned {
+    fn kind(&self) -> &'static str {
+        self.inner.kind()
+    }
+
+    async fn put(
+        &self,
+        key: &BackendKey,
+        size: u64,
+        body: PutStream,
+    ) -> Result<Stored, BackendError> {
+        self.must_be_ours().await?;
+        self.inner.put(key, size, body).await
+    }
+
+    async fn get(
+        &self,
+        key: &BackendKey,
+        range: Option<Range<u64>>,
+    ) -> Result<Fetched, BackendError> {
+        self.inner.get(key, range).await
+    }
+
+    async fn head(&self, key: &BackendKey) -> Result<Option<Stored>, BackendError> {
+        self.inner.head(key).await
+    }
+
+    async fn delete(&self, key: &BackendKey) -> Result<(), BackendError> {
+        self.must_be_ours().await?;
+        self.inner.delete(key).await
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<BackendPage, BackendError> {
+        self.inner.list(prefix, after, limit).await
+    }
+
+    async fn create_upload(&self, key: &BackendKey) -> Result<String, BackendError> {
+        self.must_be_ours().await?;
+        self.inner.create_upload(key).await
+    }
+
+    async fn put_part(
+        &self,
+        key: &BackendKey,
+        upload: &str,
+        part: PartNumber,
+        size: u64,
+        body: PutStream,
+    ) -> Result<Stored, BackendError> {
+        self.must_be_ours().await?;
+        self.inner.put_part(key, upload, part, size, body).await
+    }
+
+    async fn complete_upload(
+        &self,
+        key: &BackendKey,
+        upload: &str,
+        parts: &[BackendPart],
+    ) -> Result<Stored, BackendError> {
+        self.must_be_ours().await?;
+        self.inner.complete_upload(key, upload, parts).await
+    }
+
+    async fn abort_upload(&self, key: &BackendKey, upload: &str) -> Result<(), BackendError> {
+        self.must_be_ours().await?;
+        self.inner.abort_upload(key, upload).await
+    }
+
+    async fn list_uploads(
+        &self,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<BackendUpload>, BackendError> {
+        self.inner.list_uploads(prefix, limit).await
+    }
+
+    async fn read_owner(&self) -> Result<Option<Vec<u8>>, BackendError> {
+        self.inner.read_owner().await
+    }
+
+    async fn write_owner(&self, marker: &[u8]) -> Result<(), BackendError> {
+        self.inner.write_owner(marker).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

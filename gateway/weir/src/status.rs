@@ -1,0 +1,217 @@
+//! The status page, as data and as text.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use serde::Serialize;
+use weir_core::observe::OperationClass;
+use weir_types::clock::Timestamp;
+use weir_types::index::{Index, IndexError};
+use weir_types::record::LedgerRecord;
+
+use crate::metrics::{BackendUse, Scrape, WORK_KINDS};
+use crate::policies::PolicyStatus;
+use crate::site::Site;
+
+/// How the gateway is.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// Version of the binary.
+    pub version: &'static str,
+    /// The site.
+    pub site: String,
+    /// Epoch of the index.
+    pub index_epoch: String,
+    /// When the process started.
+    pub started_at: String,
+    /// Where S3 clients connect.
+    pub s3: Vec<SocketAddr>,
+    /// Whether the disk under the index is nearly full.
+    pub index_read_only: bool,
+    /// The backends.
+    pub backends: Vec<BackendStatus>,
+    /// Work that waits, by kind.
+    pub outbox: Vec<(&'static str, u64)>,
+    /// Age of the oldest of it.
+    pub outbox_oldest_seconds: Option<u64>,
+    /// Number of buckets.
+    pub buckets: usize,
+    /// The policies.
+    pub policies: Vec<PolicyStatus>,
+    /// The policy that decides where no bucket says otherwise.
+    pub default_policy: String,
+    /// Copies where no bucket says otherwise.
+    pub factor: u8,
+    /// What an operator should look at.
+    pub problems: Vec<(String, String)>,
+}
+
+/// How a backend is.
+#[derive(Debug, Clone, Serialize)]
+pub struct BackendStatus {
+    /// Its id.
+    pub id: String,
+    /// `fs`, `s3`.
+    pub kind: &'static str,
+    /// Takes no new bytes.
+    pub read_only: bool,
+    /// Whether its breakers are closed.
+    pub reads: &'static str,
+    /// The same for writes.
+    pub writes: &'static str,
+    /// Whether its owner marker has been seen to be ours.
+    pub owner_confirmed: bool,
+    /// Copies there.
+    pub copies: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Bytes reserved.
+    pub reserved_bytes: u64,
+    /// Limit.
+    pub bytes_max: Option<u64>,
+    /// Smoothed time to the first byte of reads.
+    pub latency_us: Option<u64>,
+}
+
+impl Site {
+    /// How the site is now.
+    pub async fn status(&self, s3: &[SocketAddr], started_at: Timestamp) -> Result<Status, IndexError> {
+        let scrape = self.scrape().await?;
+        let identity = self.index.identity();
+        let (depth, oldest, _) = scrape.outbox;
+        let backend = |(used, ours): (&BackendUse, &crate::site::SiteBackend)| {
+            let handle = self.gateway.backends().get(&used.backend);
+            let latency = handle.and_then(|handle| handle.latency());
+            let word = |closed: bool| if closed { "ok" } else { "broken" };
+            BackendStatus {
+                id: used.backend.to_string(),
+                kind: handle.map_or("", |handle| handle.backend().kind()),
+                read_only: handle.is_some_and(|handle| handle.facts().read_only),
+                reads: word(used.closed.0),
+                writes: word(used.closed.1),
+                owner_confirmed: ours.owner.is_confirmed(),
+                copies: used.copies,
+                bytes: used.copy_bytes,
+                reserved_bytes: used.reserved_bytes,
+                bytes_max: used.bytes_max,
+                latency_us: latency.map(|l| u64::try_from(l.as_micros()).unwrap_or(u64::MAX)),
+            }
+        };
+        Ok(Status {
+            version: crate::VERSION,
+            site: identity.site.to_string(),
+            index_epoch: identity.epoch,
+            started_at: started_at.to_string(),
+            s3: s3.to_vec(),
+            index_read_only: scrape.index_read_only,
+            backends: scrape.ledger.iter().zip(&self.backends).map(backend).collect(),
+            outbox: WORK_KINDS.into_iter().zip(depth).collect(),
+            outbox_oldest_seconds: oldest.map(|age| age.as_secs()),
+            buckets: self.index.buckets().await?.len(),
+            policies: self.policies.status(),
+            default_policy: self.config.placement.policy.clone(),
+            factor: self.config.placement.factor,
+            problems: self.problems.all().into_iter().collect(),
+        })
+    }
+
+    /// What the metrics need beside their own counters.
+    pub async fn scrape(&self) -> Result<Scrape, IndexError> {
+        let ledger = self.index.ledger().await?;
+        let nothing = LedgerRecord::default();
+        let used = |handle: &std::sync::Arc<weir_core::backends::BackendHandle>| {
+            let record = ledger.iter().find(|(id, _)| id == handle.id());
+            let record = record.map_or(&nothing, |(_, record)| record);
+            BackendUse {
+                backend: handle.id().clone(),
+                copies: record.used_objects,
+                copy_bytes: record.used_bytes,
+                reserved_bytes: record.reserved_bytes,
+                bytes_max: handle.room().bytes_max(),
+                closed: (
+                    handle.is_healthy(OperationClass::Read),
+                    handle.is_healthy(OperationClass::Write),
+                ),
+            }
+        };
+        let outbox = self.index.outbox_stats().await?;
+        let now = self.clock.now();
+        let age = |since: Option<Timestamp>| since.map(|since| now.since(since));
+        let meter = |b: &crate::site::SiteBackend| (b.id.clone(), b.meter.snapshot());
+        Ok(Scrape {
+            meters: self.backends.iter().map(meter).collect(),
+            ledger: self.gateway.backends().iter().map(used).collect(),
+            outbox: (outbox.depth, age(outbox.oldest), age(outbox.oldest_replicate)),
+            policies: self.policies.host().metrics(),
+            index_read_only: self.index.is_read_only(),
+            problems: self.problems.all().len(),
+        })
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "weir {} · site {} · since {}", self.version, self.site, self.started_at)?;
+        let s3: Vec<_> = self.s3.iter().map(ToString::to_string).collect();
+        writeln!(f, "s3 on {} · {} bucket(s)", s3.join(", "), self.buckets)?;
+        if self.index_read_only {
+            writeln!(f, "READ-ONLY: the disk under the index is nearly full; reads and deletes work")?;
+        }
+        writeln!(f, "\nbackends")?;
+        for b in &self.backends {
+            let limit = b.bytes_max.map_or("no limit".to_owned(), |max| format!("limit {max}"));
+            writeln!(
+                f,
+                "  {} ({}{}): reads {}, writes {}{} · {} copies, {} bytes, {} reserved, {limit}",
+                b.id,
+                b.kind,
+                if b.read_only { ", read-only" } else { "" },
+                b.reads,
+                b.writes,
+                if b.owner_confirmed { "" } else { ", owner not confirmed yet" },
+                b.copies,
+                b.bytes,
+                b.reserved_bytes,
+            )?;
+        }
+        writeln!(f, "\nwork that waits")?;
+        let waiting: Vec<_> = self.outbox.iter().map(|(kind, n)| format!("{kind} {n}")).collect();
+        writeln!(f, "  {}", waiting.join(", "))?;
+        if let Some(seconds) = self.outbox_oldest_seconds {
+            writeln!(f, "  oldest {seconds} s")?;
+        }
+        writeln!(f, "\npolicies (default {}, {} copies)", self.default_policy, self.factor)?;
+        for policy in &self.policies {
+            writeln!(f, "  {policy}")?;
+        }
+        if self.problems.is_empty() {
+            return writeln!(f, "\nno problems");
+        }
+        writeln!(f, "\nPROBLEMS")?;
+        for (what, why) in &self.problems {
+            writeln!(f, "  {what}: {}", why.escape_debug())?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for PolicyStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use crate::policies::Source;
+        let source = match &self.source {
+            Source::Builtin(name) => format!("built in: {name}"),
+            Source::File(file) => file.display().to_string(),
+            Source::Uploaded => "uploaded".to_owned(),
+        };
+        let active = self.active.as_deref().unwrap_or("none, the native default decides");
+        let component = self.component.as_deref().unwrap_or("-");
+        write!(f, "{}: {component}, revision {active} ({source})", self.name)?;
+        if !self.as_configured {
+            write!(f, ", chosen by an operator")?;
+        }
+        if self.quarantined {
+            write!(f, ", IN QUARANTINE")?;
+        }
+        Ok(())
+    }
+}

@@ -1,9 +1,15 @@
 //! What an operator says about a backend.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Deserialize;
+use weir_types::backend::Backend;
+use weir_types::clock::Clock;
+use weir_types::entropy::Entropy;
 
+use crate::fs::FsBackend;
+use crate::s3::S3Backend;
 use crate::secret::Secret;
 
 /// A backend, by its `kind`.
@@ -194,3 +200,24 @@ mod defaults {
     }
 }
 
+/// Opens the backend that `config` describes.
+///
+/// Blocks on a directory; touches no network: an endpoint that cannot be reached is found by
+/// the first request. The error is for the operator and holds no secret.
+pub fn open(
+    config: &BackendConfig,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Result<Arc<dyn Backend>, String> {
+    match config {
+        BackendConfig::Fs(config) => match FsBackend::open(config, entropy) {
+            Ok(backend) => Ok(Arc::new(backend)),
+            Err(e) => Err(e.message),
+        },
+        BackendConfig::S3(config) => Ok(Arc::new(S3Backend::new(config, clock)?)),
+    }
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

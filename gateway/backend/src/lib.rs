@@ -12,10 +12,11 @@ mod io_error;
 #[cfg(any(test, feature = "sim"))]
 pub mod memory;
 mod metered;
+pub mod s3;
 mod secret;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 
-pub use config::{BackendConfig, FsConfig, PayloadSigning, S3Config};
+pub use config::{BackendConfig, FsConfig, PayloadSigning, S3Config, open};
 pub use metered::{MeterSnapshot, Metered, Operation, Outcome, RequestCount};
 pub use secret::Secret;

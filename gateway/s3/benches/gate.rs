@@ -1,4 +1,4 @@
-//! What the gate costs per request: `cargo bench -p weir-s3`.
+//! What the gate costs per request: `cargo bench --profile release -p weir-s3`.
 //!
 //! Prints the median over rounds, in microseconds, of verifying one small GET that is signed
 //! in its header, and one that is presigned; the copy of the request that each check consumes

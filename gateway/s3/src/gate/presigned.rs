@@ -159,10 +159,14 @@ pub(super) fn hoist(
 ) -> Result<Vec<(HeaderName, HeaderValue)>, Error> {
     let mut hoisted: Vec<(HeaderName, HeaderValue)> = Vec::new();
     for param in query.iter() {
-        let name = param.name.to_ascii_lowercase();
-        if !name.starts_with("x-amz-") || is_signature_parameter(&name) {
+        let is_amz = param
+            .name
+            .get(..6)
+            .is_some_and(|start| start.eq_ignore_ascii_case("x-amz-"));
+        if !is_amz || is_signature_parameter(&param.name) {
             continue;
         }
+        let name = param.name.to_ascii_lowercase();
         let bad = || {
             Error::new(
                 ErrorCode::InvalidArgument,

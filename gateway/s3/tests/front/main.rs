@@ -2,9 +2,10 @@
 //! made by AWS's own signer.
 
 mod answers;
-mod attacks;
 mod chunked;
 mod fuzz;
+mod gate;
 mod operations;
 mod oracle;
+mod refusals;
 mod support;

@@ -20,6 +20,7 @@ use weir_s3::{Credential, CredentialStore, Rendering, S3Config, S3Front, Secret,
 use weir_types::body::{Frame, FrameStream};
 use weir_types::clock::{ManualClock, Timestamp};
 use weir_types::entropy::{Entropy as _, SeededEntropy};
+use weir_types::operation::Operation;
 use weir_types::{Error, ErrorCode, Result};
 
 pub(crate) const ACCESS_KEY: &str = "AKIDEXAMPLE";
@@ -243,6 +244,73 @@ pub(crate) fn authenticate(request: Request<Body>) -> Result<Verified<Body>> {
 
 pub(crate) async fn code_of(request: Request<Body>) -> Option<ErrorCode> {
     decode(&front(), request).await.err().map(|e| e.code)
+}
+
+/// The answer to a request must be this code, or none.
+pub(crate) async fn check(
+    name: &str,
+    request: Request<Body>,
+    expected: impl Into<Option<ErrorCode>>,
+) {
+    let expected = expected.into();
+    assert_eq!(code_of(request).await, expected, "{name}");
+}
+
+/// A small GET.
+pub(crate) fn get() -> Draft {
+    Draft::new("GET", "/bucket/key")
+}
+
+/// A small PUT.
+pub(crate) fn put() -> Draft {
+    Draft::new("PUT", "/bucket/key").body("hello")
+}
+
+/// The request with one header set as it is, or removed.
+pub(crate) fn with(
+    mut request: Request<Body>,
+    name: &'static str,
+    value: Option<&str>,
+) -> Request<Body> {
+    match value {
+        None => request.headers_mut().remove(name),
+        Some(value) => request
+            .headers_mut()
+            .insert(name, HeaderValue::from_str(value).expect("a value")),
+    };
+    request
+}
+
+/// The Authorization header with a piece replaced.
+pub(crate) fn edit(request: Request<Body>, from: &str, to: &str) -> Request<Body> {
+    let text = request.headers()["authorization"]
+        .to_str()
+        .expect("text")
+        .to_owned();
+    assert!(text.contains(from), "{from} in {text}");
+    with(request, "authorization", Some(&text.replacen(from, to, 1)))
+}
+
+/// The target with a piece replaced.
+pub(crate) fn edit_target(mut request: Request<Body>, from: &str, to: &str) -> Request<Body> {
+    let text = request.uri().to_string();
+    assert!(text.contains(from), "{from} in {text}");
+    *request.uri_mut() = text.replacen(from, to, 1).parse().expect("a target");
+    request
+}
+
+/// The request with another body.
+pub(crate) fn with_body(request: Request<Body>, body: &'static str) -> Request<Body> {
+    request.map(|_| full(body.into()))
+}
+
+/// How the body of a PutObject ends.
+pub(crate) async fn body_end(request: Request<Body>) -> Option<ErrorCode> {
+    let call = decode(&front(), request).await.expect("decodes");
+    let Operation::PutObject(put) = call.operation else {
+        panic!("a PutObject")
+    };
+    read(put.body.frames).await.1.err().map(|e| e.code)
 }
 
 /// Reads a body to its end: the bytes, and how it ended.

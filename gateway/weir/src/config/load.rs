@@ -284,7 +284,7 @@ impl Walk<'_> {
                 return self.value(kind, Value::Array(tag, words.collect()), way);
             }
             (Kind::Integer(min, max), Value::Num(_, number)) => {
-                let fits = number.to_u128().is_some_and(|n| (u128::from(*min)..=u128::from(*max)).contains(&n));
+                let fits = number.to_u128_lossy().is_some_and(|n| (u128::from(*min)..=u128::from(*max)).contains(&n));
                 if fits {
                     return Some(Value::Num(tag, number));
                 }
@@ -351,7 +351,7 @@ impl Walk<'_> {
 }
 
 fn number_text(number: Num) -> String {
-    match (number.to_u128(), number.to_f64()) {
+    match (number.to_u128_lossy(), number.to_f64()) {
         (Some(whole), _) => whole.to_string(),
         (None, Some(fraction)) => fraction.to_string(),
         (None, None) => "a negative number".into(),

@@ -21,7 +21,6 @@ ROOT = Path(__file__).resolve().parents[2]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 WEIR = Path(os.environ.get("WEIRTEST_BINARY", TARGET / "release/weir"))
 XTASK = Path(os.environ.get("WEIRTEST_XTASK", TARGET / "release/xtask"))
-REGION = "us-east-1"
 START_LIMIT_S = 60
 STOP_LIMIT_S = 30
 
@@ -33,7 +32,7 @@ class Site:
     endpoint: str
     access_key: str
     secret_key: str
-    region: str = REGION
+    region: str = "us-east-1"
 
     @property
     def host(self):
@@ -80,7 +79,7 @@ def free_ports(count):
 class Gateway:
     """A gateway in a folder of its own."""
 
-    def __init__(self, folder, config=None, environment=None):
+    def __init__(self, folder):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         s3, admin = free_ports(2)
@@ -90,14 +89,8 @@ class Gateway:
             "HOME": str(self.folder),
             "WEIR_S3__LISTEN": f'["127.0.0.1:{s3}"]',
             "WEIR_ADMIN__LISTEN": f"127.0.0.1:{admin}",
-            **(environment or {}),
         }
         self.arguments = []
-        if config is not None:
-            path = self.folder / "weir.toml"
-            path.write_text(config)
-            path.chmod(0o600)
-            self.arguments = ["serve", "--config", str(path)]
         self.log = self.folder / "weir.log"
         self.process = None
         self.watchdog = None
@@ -107,6 +100,11 @@ class Gateway:
     @property
     def admin(self):
         return f"http://127.0.0.1:{self.admin_port}"
+
+    def configure(self, text):
+        """Starts from now on with this configuration instead of none."""
+        (self.folder / "weir.toml").write_text(text)
+        self.arguments = ["serve", "--config", "weir.toml"]
 
     def start(self, site=None):
         """Starts it and waits until it is ready; `site` gives keys that it does not print."""
@@ -126,35 +124,37 @@ class Gateway:
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
-        self._wait_until_ready()
-        text = self.log.read_bytes()[begin:].decode(errors="replace")
-        keys = {
-            name: found.group(1)
-            for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_REGION", "WEIR_ADMIN_TOKEN")
-            if (found := re.search(rf"export {name}=['\"]?([^\s'\"]+)", text))
-        }
-        self.admin_token = keys.get("WEIR_ADMIN_TOKEN", self.admin_token)
+        self._wait_until(self._is_ready)
         endpoint = f"http://127.0.0.1:{self.s3_port}"
-        if "AWS_ACCESS_KEY_ID" in keys:
-            region = keys.get("AWS_REGION") or keys.get("AWS_DEFAULT_REGION") or REGION
-            self.site = Site(endpoint, keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"], region)
-        elif site is not None:
-            self.site = Site(endpoint, site.access_key, site.secret_key)
+        if site is not None:
+            self.site = Site(endpoint, site.access_key, site.secret_key, site.region)
+            return self
+        # What a new user is told is printed once everything else stands.
+        self._wait_until(lambda: b"export WEIR_ADMIN_TOKEN=" in self.log.read_bytes()[begin:])
+        text = self.log.read_bytes()[begin:].decode()
+        told = dict(re.findall(r"^export (\w+)=['\"]?([^\s'\"]+)", text, re.M))
+        assert told["AWS_ENDPOINT_URL"] == endpoint
+        self.admin_token = told["WEIR_ADMIN_TOKEN"]
+        self.site = Site(
+            endpoint, told["AWS_ACCESS_KEY_ID"], told["AWS_SECRET_ACCESS_KEY"], told["AWS_DEFAULT_REGION"]
+        )
         return self
 
-    def _wait_until_ready(self):
+    def _is_ready(self):
+        try:
+            with urllib.request.urlopen(f"{self.admin}/readyz", timeout=2) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    def _wait_until(self, true):
         deadline = time.monotonic() + START_LIMIT_S
-        while time.monotonic() < deadline:
+        while not true():
             if self.process.poll() is not None:
                 raise RuntimeError(f"weir ended with {self.process.returncode}\n{self.log.read_text()}")
-            try:
-                with urllib.request.urlopen(f"{self.admin}/readyz", timeout=2) as answer:
-                    if answer.status == 200:
-                        return
-            except OSError:
-                pass
-            time.sleep(0.05)
-        raise RuntimeError(f"weir is not ready after {START_LIMIT_S} s\n{self.log.read_text()}")
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"weir is not ready after {START_LIMIT_S} s\n{self.log.read_text()}")
+            time.sleep(0.02)
 
     def resident_bytes(self):
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():

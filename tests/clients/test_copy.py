@@ -20,6 +20,7 @@ def source(s3, bucket):
     return {"Bucket": bucket, "Key": "source key+ü"}, data
 
 
+@pytest.mark.strict
 def test_a_copy_keeps_everything(s3, bucket, source):
     origin, data = source
     answer = s3.copy_object(Bucket=bucket, Key="copy", CopySource=origin)

@@ -68,6 +68,7 @@ def test_ranges_across_parts_and_part_reads(s3, bucket):
         s3.get_object(Bucket=bucket, Key="k", PartNumber=4)
 
 
+@pytest.mark.strict
 def test_gaps_out_of_order_uploads_and_replaced_parts(s3, bucket):
     upload_id = start(s3, bucket)
     upload(s3, bucket, upload_id, {9: content(100, 9), 2: content(PART, 0)})
@@ -91,6 +92,7 @@ def test_parallel_parts(s3, bucket):
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"".join(parts.values())
 
 
+@pytest.mark.strict
 def test_what_complete_refuses(s3, bucket):
     upload_id = start(s3, bucket)
     small = upload(s3, bucket, upload_id, {1: b"small", 2: b"last"})

@@ -27,6 +27,7 @@ def test_put_get_head_delete(s3, bucket, size):
         s3.head_object(Bucket=bucket, Key="k")
 
 
+@pytest.mark.strict
 def test_headers_and_metadata_are_kept(s3, bucket):
     given = {
         "ContentType": "text/x-weir; charset=utf-8",
@@ -41,6 +42,7 @@ def test_headers_and_metadata_are_kept(s3, bucket):
         assert {name: answer[name] for name in given} == given
 
 
+@pytest.mark.strict
 def test_the_default_content_type(s3, bucket):
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")
     assert s3.head_object(Bucket=bucket, Key="k")["ContentType"] == "binary/octet-stream"

@@ -54,6 +54,7 @@ def same(one, other):
     assert tree(one) == tree(other)
 
 
+@pytest.mark.strict
 def test_aws_cli(tool, bucket, files, tmp_path, s3):
     tool("aws", "s3", "cp", "--recursive", files, f"s3://{bucket}/tree/")
     listed = tool("aws", "s3", "ls", "--recursive", f"s3://{bucket}/tree/")
@@ -70,6 +71,7 @@ def test_aws_cli(tool, bucket, files, tmp_path, s3):
     assert left == ["copied", "moved"]
 
 
+@pytest.mark.strict
 def test_aws_cli_low_level(tool, tmp_path):
     bucket = f"a-{uuid.uuid4().hex[:16]}"
     tool("aws", "s3", "mb", f"s3://{bucket}")

@@ -95,12 +95,9 @@ fn tables() -> String {
 
 async fn choose(gateway: &Gateway, component: &str) -> Result<()> {
     let body = format!("{{\"builtin\":\"{component}\"}}");
+    let path = format!("/v1/policies/{POLICY}/activate");
     gateway
-        .admin(
-            "POST",
-            &format!("/policies/{POLICY}"),
-            Some(body.into_bytes()),
-        )
+        .admin("POST", &path, Some(body.into_bytes()))
         .await
         .map(drop)
 }
@@ -208,7 +205,7 @@ async fn every_object_is_explained(gateway: &Gateway) -> Result<()> {
     let (near, far) = (BTreeSet::from(NEAR), BTreeSet::from(FAR));
     let mut seen = BTreeMap::<String, (BTreeSet<&str>, u64)>::new();
     for entry in gateway.client().list(BUCKET).await? {
-        let path = format!("/explain/{BUCKET}/{}", entry.key);
+        let path = format!("/v1/explain?bucket={BUCKET}&key={}", entry.key);
         let explained = gateway.admin("GET", &path, None).await?;
         let [policy, blob] = ["policy", "blob"].map(|name| field(&explained, name));
         let (Some(policy), Some(blob)) = (policy, blob) else {

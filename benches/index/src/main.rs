@@ -8,7 +8,7 @@
 #![allow(clippy::print_stdout)] // the table is what this program is for
 
 mod fjall_store;
-mod redb_tables;
+mod redb_one_tree;
 mod workload;
 
 use std::path::Path;
@@ -20,7 +20,7 @@ use weir_index::store::{RedbStore, Store};
 use weir_index::{IndexOptions, StoreIndex};
 
 use fjall_store::FjallStore;
-use redb_tables::RedbTables;
+use redb_one_tree::RedbOneTree;
 
 const CACHE_BYTES: usize = 32 << 20;
 const PUT_SPAN: Duration = Duration::from_millis(1500);
@@ -140,7 +140,7 @@ fn main() {
     let mut contenders: Vec<Box<dyn Contends>> = vec![
         Box::new(Contender::new(
             &runtime,
-            "redb, one tree",
+            "redb",
             |folder| {
                 RedbStore::open_file(&folder.join("index"), CACHE_BYTES)
                     .expect("the file is the bench's own")
@@ -149,8 +149,14 @@ fn main() {
         )),
         Box::new(Contender::new(
             &runtime,
-            "redb, tree per table",
-            |folder| RedbTables::open(&folder.join("index"), CACHE_BYTES),
+            "redb, one tree",
+            |folder| RedbOneTree::open(&folder.join("index"), CACHE_BYTES, false),
+            objects,
+        )),
+        Box::new(Contender::new(
+            &runtime,
+            "redb, one tree, quick repair",
+            |folder| RedbOneTree::open(&folder.join("index"), CACHE_BYTES, true),
             objects,
         )),
         Box::new(Contender::new(

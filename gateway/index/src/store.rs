@@ -77,7 +77,7 @@ tables! {
 }
 
 impl Table {
-    /// The number, first byte of a row's key in engines that have one key space.
+    /// The number: names the table in backups, and in engines with one key space.
     pub const fn code(self) -> u8 {
         self as u8
     }

@@ -8,8 +8,8 @@ const LIMIT_WHEN_NONE_KNOWN_BYTES: u64 = 1 << 50;
 /// Fill levels this close together count as equal.
 const BAND_PERMILLE: u64 = 10;
 
-/// Indices of all backends, best first: usable before unusable, not full
-/// before full, then by the share of the limit in use, then by turns.
+/// Indices of all backends, best first: usable before unusable, then by
+/// the share of the limit in use, then by turns.
 #[must_use]
 pub fn spread(input: &PlacementInput<'_>) -> Vec<u32> {
     let largest = input
@@ -24,11 +24,7 @@ pub fn spread(input: &PlacementInput<'_>) -> Vec<u32> {
             let fill = fill_permille(state, input.request.size_bytes.unwrap_or(0), assumed);
             let unusable = !state.writable || state.health == Health::Down;
             let turn = turn(input.request.entropy, index);
-            (
-                (unusable, fill >= 1000, fill / BAND_PERMILLE, turn),
-                fill,
-                index,
-            )
+            ((unusable, fill / BAND_PERMILLE, turn), fill, index)
         })
         .collect();
     ranked.sort_unstable();

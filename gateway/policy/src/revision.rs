@@ -252,6 +252,11 @@ impl Revision {
             ..
         } = &*self.shared;
         counters.fault(fault.kind);
+        if fault.kind == FaultKind::Deadline {
+            // Fuel stops a guest that works too long. This one was put aside
+            // by the machine, which says nothing about it.
+            return;
+        }
         let key = hash(&(input.request.bucket, input.request.key));
         let principal = hash(&input.request.principal);
         let now_ms = input.request.now_ms;

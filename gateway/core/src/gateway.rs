@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dashmap::{DashMap, DashSet};
+use tokio::sync::Semaphore;
 use weir_types::clock::{Clock, Timestamp};
 use weir_types::crash::CrashPoints;
 use weir_types::entropy::Entropy;
@@ -55,6 +56,8 @@ pub struct Gateway {
     pub(crate) crash: CrashPoints,
     pub(crate) settings: Settings,
     pub(crate) site: SiteId,
+    /// Slots of operations that run on when their client has gone.
+    pub(crate) long_operations: Arc<Semaphore>,
     /// Intents whose writer is alive in this process: the reaper leaves them alone.
     pub(crate) live_intents: DashSet<IntentId>,
     /// Blobs that are being read, with the number of readers: the cleaner leaves them alone.
@@ -79,6 +82,7 @@ impl Gateway {
             clock: parts.clock,
             entropy: parts.entropy,
             crash: parts.crash,
+            long_operations: Arc::new(Semaphore::new(parts.settings.long_operations_max)),
             settings: parts.settings,
             site,
             live_intents: DashSet::new(),

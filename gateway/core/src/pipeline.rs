@@ -67,7 +67,7 @@ impl Gateway {
         let outcome = match authorize(&*self.grants, &principal, &operation) {
             Err(error) => Err(error),
             Ok(()) if takes_long(&operation) => {
-                let mut task = self.spawn_execution(operation, principal, entry.trace());
+                let mut task = self.spawn_execution(operation, principal, entry.trace())?;
                 match timeout(self.settings.keep_alive_after, &mut task).await {
                     Ok(outcome) => joined(outcome),
                     Err(_still_running) => {
@@ -87,18 +87,22 @@ impl Gateway {
         Ok(front.respond(rendering, entry.request_id(), outcome))
     }
 
-    /// Runs an operation in a task of its own, which ends even if the client does not wait.
+    /// Runs an operation in a task of its own, which runs to its end even if the client does
+    /// not wait. SlowDown when too many such tasks run already.
     fn spawn_execution(
         self: &Arc<Self>,
         operation: Operation,
         principal: Principal,
         trace: Arc<Trace>,
-    ) -> tokio::task::JoinHandle<Result<Outcome>> {
+    ) -> Result<tokio::task::JoinHandle<Result<Outcome>>> {
+        let slot = Arc::clone(&self.long_operations).try_acquire_owned();
+        let slot = slot.map_err(|_none_left| ErrorCode::SlowDown)?;
         let gateway = Arc::clone(self);
-        tokio::spawn(async move {
+        Ok(tokio::spawn(async move {
+            let _slot = slot;
             let asker = Asker { principal: &principal, trace: &trace };
             gateway.execute(operation, asker).await
-        })
+        }))
     }
 
     /// Does what an authorized operation asks for. Fronts reach it through

@@ -43,6 +43,9 @@ pub struct Settings {
     /// A Complete or Copy that takes longer than this is answered early and kept alive with
     /// white space.
     pub keep_alive_after: Duration,
+    /// Completes and Copies that run at once, those whose clients went away included; further
+    /// ones get SlowDown.
+    pub long_operations_max: usize,
 }
 
 impl Default for Settings {
@@ -67,6 +70,7 @@ impl Default for Settings {
             breaker_failures_max: 5,
             breaker_open: (Duration::from_secs(1), Duration::from_secs(30)),
             keep_alive_after: Duration::from_secs(5),
+            long_operations_max: 256,
         }
     }
 }

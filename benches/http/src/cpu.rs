@@ -73,6 +73,31 @@ impl CpuReading {
     }
 }
 
+/// How long core `core` has been busy with anything since the machine started, in whole ticks.
+pub(crate) fn core_busy(core: usize) -> Result<Duration> {
+    let text =
+        fs::read_to_string("/proc/stat").map_err(|e| format!("cannot read /proc/stat: {e}"))?;
+    busy_in(&text, core).ok_or_else(|| format!("/proc/stat says nothing of core {core}"))
+}
+
+/// User, nice and system time, interrupts, and what a hypervisor took (proc(5)).
+fn busy_in(stat: &str, core: usize) -> Option<Duration> {
+    let name = format!("cpu{core} ");
+    let line = stat.lines().find_map(|line| line.strip_prefix(&name))?;
+    let fields: Vec<u64> = line
+        .split(' ')
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    let idle = 3..5;
+    let busy = fields
+        .iter()
+        .take(8)
+        .enumerate()
+        .filter(|(n, _)| !idle.contains(n));
+    let ticks: u64 = busy.map(|(_, ticks)| ticks).sum();
+    Some(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+}
+
 /// The fields of `/proc/PID/stat` that count here (proc(5)).
 #[derive(Debug, PartialEq)]
 struct Stat {
@@ -113,6 +138,15 @@ mod tests {
             cpu: Duration::from_millis(2670),
         };
         assert_eq!(Stat::parse(text), Some(want));
+    }
+
+    #[test]
+    fn a_core_is_busy_with_all_but_idling_and_waiting() {
+        let stat =
+            "cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 1 2 3 1000 500 4 5 6 70 0\ncpu1 8 0 0 0 0 0 0 0 0 0\n";
+        assert_eq!(busy_in(stat, 0), Some(Duration::from_millis(210)));
+        assert_eq!(busy_in(stat, 1), Some(Duration::from_millis(80)));
+        assert_eq!(busy_in(stat, 2), None);
     }
 
     fn reading(total_ms: u64, threads: &[(u32, u64)]) -> CpuReading {

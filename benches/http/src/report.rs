@@ -5,6 +5,9 @@ use crate::contender::Kind;
 use crate::objects::Scenario;
 use crate::stats::{Median, median};
 
+/// Beyond this share of the core, others spoil caches and batching, and even the ratios.
+const QUIET_PERCENT: f64 = 5.0;
+
 /// What one run measured.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample {
@@ -12,6 +15,8 @@ pub(crate) struct Sample {
     pub(crate) cpu_us: f64,
     /// Requests per second.
     pub(crate) per_second: f64,
+    /// Share of the time in which others used the contender's core.
+    pub(crate) others: f64,
 }
 
 /// All runs, in the order of their rounds.
@@ -54,6 +59,15 @@ pub(crate) fn print(samples: &Samples, kinds: &[Kind], options: &Options) {
         println!("|---|---|---|---|---|");
         for row in rows {
             println!("{row}");
+        }
+    }
+    if let Some(others) = median(samples.0.iter().map(|(_, _, sample)| sample.others * 100.0)) {
+        println!(
+            "\nOthers used the contender's core for {:.0} % of the time.",
+            others.value
+        );
+        if others.value > QUIET_PERCENT {
+            println!("**That is too much: measure again on a quiet machine.**");
         }
     }
 }

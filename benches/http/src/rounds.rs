@@ -12,7 +12,7 @@ use weir_types::clock::{Clock, SystemClock};
 use xtask::{Result, paths};
 
 use crate::contender::{CLIENT, Contender, Kind, Running, Site, free_address, own_role};
-use crate::cpu::CpuReading;
+use crate::cpu::{CpuReading, core_busy};
 use crate::load::{Connections, Prepared, Signer, fetch, tags};
 use crate::objects::{GET_KEYS, Scenario};
 use crate::report::{Sample, Samples};
@@ -137,11 +137,13 @@ impl Bench<'_> {
         let mut connections = Connections::open(address, connections_count).await?;
         connections.send(first, connections_count).await?;
         let seen_before = Seen::ask(self.upstream).await?;
+        let busy_before = core_busy(self.options.contender_core)?;
         let cpu_before = CpuReading::of_group(contender.running.group())?;
         let start = Instant::now();
         connections.send(timed, total).await?;
         let wall = start.elapsed();
         let cpu = CpuReading::of_group(contender.running.group())?.since(&cpu_before);
+        let busy = core_busy(self.options.contender_core)?.saturating_sub(busy_before);
         let seen = Seen::ask(self.upstream).await?;
 
         let passed = match scenario.is_put() {
@@ -160,6 +162,7 @@ impl Bench<'_> {
         Ok(Sample {
             cpu_us: cpu.as_secs_f64() * 1e6 / total as f64,
             per_second: total as f64 / wall.as_secs_f64(),
+            others: busy.saturating_sub(cpu).as_secs_f64() / wall.as_secs_f64(),
         })
     }
 }

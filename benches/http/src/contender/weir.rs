@@ -43,8 +43,8 @@ pub(super) fn start(site: &Site<'_>, access_log: AccessLog) -> Result<Running> {
     command
         .args(["serve", "--config"])
         .arg(config)
-        .env("WEIR_BENCH_BACKEND_SECRET", BACKEND.secret)
-        .env("WEIR_BENCH_CLIENT_SECRET", CLIENT.secret)
+        .env("BENCH_BACKEND_SECRET", BACKEND.secret)
+        .env("BENCH_CLIENT_SECRET", CLIENT.secret)
         // One worker, as for everybody else.
         .env("TOKIO_WORKER_THREADS", "1");
     Running::start(command, site.core, address, folder.join("weir.log"))

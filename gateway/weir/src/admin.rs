@@ -332,6 +332,3 @@ impl Query {
         self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone())
     }
 }
-
-#[cfg(test)]
-mod tests;

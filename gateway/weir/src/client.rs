@@ -26,7 +26,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_BYTES_MAX: usize = 256 << 20;
 
 /// A running gateway.
-pub struct Client {
+pub(crate) struct Client {
     url: Uri,
     token: String,
     roots: Option<RootCertStore>,
@@ -35,7 +35,7 @@ pub struct Client {
 
 /// What came of asking.
 #[derive(Debug)]
-pub enum Asked {
+pub(crate) enum Asked {
     /// An answer: whether it was 2xx, and its text.
     Answer(bool, String),
     /// Nobody listens there.
@@ -45,7 +45,7 @@ pub enum Asked {
 impl Client {
     /// The gateway that the flags, the environment or the data folder name; `None` when none
     /// does.
-    pub fn find(remote: &Remote) -> Result<Option<Self>, Failure> {
+    pub(crate) fn find(remote: &Remote) -> Result<Option<Self>, Failure> {
         let plan = serve::plan(remote.at.config.clone(), remote.at.data_dir.clone());
         let plan = plan.ok().map(|(plan, _)| plan);
         let data_dir = plan.as_ref().map(|plan| plan.config.data_dir.clone());
@@ -69,7 +69,7 @@ impl Client {
     }
 
     /// Asks. `target` is path and query without a format.
-    pub async fn ask(&self, method: Method, target: &str, body: Bytes) -> Result<Asked, Failure> {
+    pub(crate) async fn ask(&self, method: Method, target: &str, body: Bytes) -> Result<Asked, Failure> {
         let authority = self.url.authority().ok_or_else(|| Failure::new("the admin address has no host"))?;
         let port = authority.port_u16().unwrap_or(if self.is_tls() { 443 } else { 80 });
         let host = authority.host().trim_matches(['[', ']']);
@@ -140,7 +140,7 @@ where
 }
 
 /// A file's content, for an upload.
-pub fn read_file(path: &Path) -> Result<Bytes, Failure> {
+pub(crate) fn read_file(path: &Path) -> Result<Bytes, Failure> {
     let content = std::fs::read(path).map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
     Ok(Bytes::from(content))
 }

@@ -13,7 +13,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use weir_types::clock::{Clock, SystemClock};
 use weir_types::entropy::{Entropy, SystemEntropy};
 
-use crate::cli::{Cli, Command, ComponentChoice, ConfigCommand, Explain, IndexCommand, PolicyCommand, Remote, Where};
+use crate::cli::{
+    Cli, Command, ComponentChoice, ConfigCommand, Explain, IndexCommand, PolicyCommand, Remote,
+    Where,
+};
 use crate::client::{self, Asked, Client};
 use crate::config::Finding;
 use crate::config::mistake::Weight;
@@ -108,7 +111,7 @@ fn serve(at: Where) -> Ended {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = hangup.recv() => running.reload(),
+                _ = hangup.recv() => running.reload().await,
             }
         }
         tracing::info!("draining");

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::model::Config;
@@ -23,7 +23,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Looks at files in the background.
 pub struct Reloader {
     stop: watch::Sender<bool>,
-    now: Arc<Notify>,
+    now: mpsc::Sender<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
@@ -37,8 +37,7 @@ impl Reloader {
         certificates: Vec<Arc<Certificate>>,
     ) -> Self {
         let (stop, mut stopped) = watch::channel(false);
-        let now = Arc::new(Notify::new());
-        let asked = Arc::clone(&now);
+        let (now, mut asked) = mpsc::channel::<oneshot::Sender<()>>(1);
         let seen = Seen {
             credentials: look(&site.config, &sources),
             certificates: certificates.iter().map(|c| Fingerprint::of(c.files())).collect(),
@@ -47,12 +46,13 @@ impl Reloader {
         let mut looker = Looker { site, sources, start, current, root, certificates, seen };
         let task = tokio::spawn(async move {
             loop {
-                let forced = tokio::select! {
+                let asker = tokio::select! {
                     // A dropped sender means the same as a sent stop.
                     _ = async { stopped.wait_for(|stopped| *stopped).await.is_ok() } => return,
-                    () = asked.notified() => true,
-                    () = tokio::time::sleep(INTERVAL) => false,
+                    Some(asker) = asked.recv() => Some(asker),
+                    () = tokio::time::sleep(INTERVAL) => None,
                 };
+                let forced = asker.is_some();
                 // Files and compilers block.
                 let looked = tokio::task::spawn_blocking(move || {
                     looker.look(forced);
@@ -65,14 +65,22 @@ impl Reloader {
                         return;
                     }
                 };
+                if let Some(asker) = asker {
+                    // Whoever asked may have stopped waiting.
+                    let _gone = asker.send(());
+                }
             }
         });
         Self { stop, now, task }
     }
 
-    /// Looks now, and reads everything again whether it has changed or not.
-    pub fn now(&self) {
-        self.now.notify_one();
+    /// Reads everything again now, whether it has changed or not; returns when that is done.
+    pub async fn now(&self) {
+        let (done, waiting) = oneshot::channel();
+        if self.now.send(done).await.is_ok() {
+            // An error means that reloading has ended abnormally, which was logged.
+            let _ended = waiting.await;
+        }
     }
 
     /// Stops looking.

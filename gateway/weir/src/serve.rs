@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use weir_core::Gateway;
 use weir_core::front::ReplyBody;
 use weir_core::replicate;
+use weir_index::EmbeddedIndex;
 use weir_s3::{S3Config as FrontConfig, S3Front, S3Limits};
 use weir_types::entropy::SystemEntropy;
 
@@ -152,8 +154,8 @@ impl Running {
     }
 
     /// Reads configuration and certificates again, as SIGHUP asks.
-    pub fn reload(&self) {
-        self.reloader.now();
+    pub async fn reload(&self) {
+        self.reloader.now().await;
     }
 
     /// Finishes what is in progress, stops the background, closes the index.
@@ -168,13 +170,31 @@ impl Running {
         if let Err(error) = std::fs::remove_file(note) {
             tracing::debug!(%error, "admin address not removed");
         }
-        // The last handle to the index waits for what was handed over, and closes it.
-        let site = self.site;
-        if let Err(error) = tokio::task::spawn_blocking(move || drop(site)).await {
-            tracing::error!(%error, "closing the index ended abnormally");
-        }
+        let index = Arc::clone(&self.site.index);
+        drop(self.site);
+        close(index).await;
     }
 }
+
+/// Closes the index: what was handed over is on disk when this returns. Work that was dropped
+/// a moment ago may still hold a handle to it.
+async fn close(index: Arc<EmbeddedIndex>) {
+    let alone = async {
+        while Arc::strong_count(&index) > 1 {
+            tokio::time::sleep(CLOSE_PAUSE).await;
+        }
+    };
+    if timeout(CLOSE_WAIT, alone).await.is_err() {
+        tracing::error!("the index is still in use and is left to the end of the process");
+    }
+    if let Err(error) = tokio::task::spawn_blocking(move || drop(index)).await {
+        tracing::error!(%error, "closing the index ended abnormally");
+    }
+}
+
+/// How long dropped work may hold on to the index, and how often it is looked at.
+const CLOSE_WAIT: Duration = Duration::from_secs(10);
+const CLOSE_PAUSE: Duration = Duration::from_millis(5);
 
 /// Connections of operators at one time.
 const ADMIN_CONNECTIONS_MAX: usize = 64;

@@ -255,6 +255,7 @@ pub fn settings(limits: &LimitsConfig, replication_factor: u8) -> Settings {
         breaker_failures_max: limits.breaker_failures_max,
         breaker_open: (ms(limits.breaker_open_ms_min), ms(limits.breaker_open_ms_max)),
         keep_alive_after: ms(limits.keep_alive_after_ms),
+        long_operations_max: limits.long_operations_max,
     }
 }
 

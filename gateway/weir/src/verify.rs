@@ -354,6 +354,3 @@ impl fmt::Display for Finding {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

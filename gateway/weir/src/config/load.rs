@@ -284,7 +284,8 @@ impl Walk<'_> {
                 return self.value(kind, Value::Array(tag, words.collect()), way);
             }
             (Kind::Integer(min, max), Value::Num(_, number)) => {
-                let fits = number.to_u128_lossy().is_some_and(|n| (u128::from(*min)..=u128::from(*max)).contains(&n));
+                let allowed = u128::from(*min)..=u128::from(*max);
+                let fits = whole(number).is_some_and(|number| allowed.contains(&number));
                 if fits {
                     return Some(Value::Num(tag, number));
                 }
@@ -350,11 +351,17 @@ impl Walk<'_> {
     }
 }
 
+/// The number, when it is whole and not negative. figment keeps what TOML reads as signed.
+fn whole(number: Num) -> Option<u128> {
+    number.to_u128().or_else(|| u128::try_from(number.to_i128()?).ok())
+}
+
 fn number_text(number: Num) -> String {
-    match (number.to_u128_lossy(), number.to_f64()) {
-        (Some(whole), _) => whole.to_string(),
-        (None, Some(fraction)) => fraction.to_string(),
-        (None, None) => "a negative number".into(),
+    match (number.to_u128(), number.to_i128(), number.to_f64()) {
+        (Some(whole), ..) => whole.to_string(),
+        (None, Some(signed), _) => signed.to_string(),
+        (None, None, Some(fraction)) => fraction.to_string(),
+        (None, None, None) => "this number".into(),
     }
 }
 

@@ -94,7 +94,7 @@ config_table! {
         /// The site's name; part of every key on a backend, so it never changes.
         id: String = "site-1".into(), Kind::Checked(site_id);
         /// The site's region, told to policies.
-        region: Option<String> = None, Kind::Text, "eu-central";
+        region: Option<String> = None, Kind::Text, "\"eu-central\"";
         /// Free labels, told to policies.
         labels: BTreeMap<String, String> = BTreeMap::new(), Kind::Labels, "{ rack = \"4\" }";
     }
@@ -348,6 +348,9 @@ config_table! {
         /// A Complete or Copy that takes longer is answered early and kept alive with white
         /// space.
         keep_alive_after_ms: u64 = 5_000, SOME;
+        /// Completes and Copies at one time, those whose clients went away included; further
+        /// ones are answered 503 SlowDown.
+        long_operations_max: usize = 256, Kind::Integer(1, 100_000);
     }
 }
 

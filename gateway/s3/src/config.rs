@@ -5,8 +5,11 @@ use std::time::Duration;
 /// Settings of the front, checked by whoever reads the configuration.
 #[derive(Debug, Clone)]
 pub struct S3Config {
-    /// The one region that signatures must be scoped to.
+    /// The region that signatures must be scoped to, and that answers name.
     pub region: String,
+    /// Further regions that signatures may be scoped to: what clients assume when nobody told
+    /// them.
+    pub region_aliases: Vec<String>,
     /// Domains under which buckets are addressed as `bucket.domain` (lowercase, without port).
     /// Requests to any other host are read path-style.
     pub base_domains: Vec<String>,
@@ -25,6 +28,7 @@ impl Default for S3Config {
     fn default() -> Self {
         Self {
             region: "us-east-1".to_owned(),
+            region_aliases: Vec::new(),
             base_domains: Vec::new(),
             owner_id: "weir".to_owned(),
             host_id: "weir".to_owned(),

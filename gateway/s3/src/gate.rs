@@ -89,6 +89,7 @@ pub(crate) struct Gate {
     /// what a wrong secret costs.
     nobody: Arc<Credential>,
     region: String,
+    region_aliases: Vec<String>,
     header_count_max: usize,
     header_bytes_max: usize,
 }
@@ -109,6 +110,7 @@ impl Gate {
             keys: SigningKeys::new(config.limits.signing_keys_max),
             nobody: Arc::new(nobody),
             region: config.region.clone(),
+            region_aliases: config.region_aliases.clone(),
             header_count_max: config.limits.header_count_max,
             header_bytes_max: config.limits.header_bytes_max,
         }
@@ -182,7 +184,7 @@ impl Gate {
     ) -> Result<(Principal, Option<ChunkSigner>, Payload), Error> {
         claim
             .scope
-            .check(&self.region, claim.date.day())
+            .check(|region| self.is_ours(region), claim.date.day())
             .map_err(|bad| self.bad_scope(&bad, claim.form))?;
         if claim.form == Form::Header {
             self.check_skew(claim.date)?;
@@ -239,6 +241,10 @@ impl Gate {
             _ => None,
         };
         Ok((known.principal.clone(), signer, payload))
+    }
+
+    fn is_ours(&self, region: &str) -> bool {
+        self.region == region || self.region_aliases.iter().any(|alias| alias == region)
     }
 
     fn bad_scope(&self, bad: &BadScope, form: Form) -> Error {

@@ -67,10 +67,7 @@ struct S3Service {
 }
 
 impl Service for S3Service {
-    async fn answer(
-        self: Arc<Self>,
-        request: Request<PacedBody<Incoming>>,
-    ) -> Response<ReplyBody> {
+    async fn answer(self: Arc<Self>, request: Request<PacedBody<Incoming>>) -> Response<ReplyBody> {
         self.gateway.serve(&self.front, request).await
     }
 }
@@ -78,18 +75,27 @@ impl Service for S3Service {
 impl Running {
     /// Starts everything. When this fails, nothing runs.
     pub async fn start(plan: Plan) -> Result<Self, Failure> {
-        let Plan { config, sources, start } = plan;
+        let Plan {
+            config,
+            sources,
+            start,
+        } = plan;
         let generated = generate(&config)?;
         let token = admin_token(&config, &sources, &generated)?;
 
         // Addresses first: they fail without having changed anything.
-        let s3_bound = Bound::bind(&addresses(&config.s3.listen)?).await.map_err(Failure::of)?;
+        let s3_bound = Bound::bind(&addresses(&config.s3.listen)?)
+            .await
+            .map_err(Failure::of)?;
         let admin_address = addresses(std::slice::from_ref(&config.admin.listen))?;
         let admin_bound = Bound::bind(&admin_address).await.map_err(Failure::of)?;
         let s3 = s3_bound.addresses().map_err(Failure::of)?;
         let admin = admin_bound.addresses().map_err(Failure::of)?;
         let s3_tls = certificate(&config.s3.tls_certificate_file, &config.s3.tls_key_file)?;
-        let admin_tls = certificate(&config.admin.tls_certificate_file, &config.admin.tls_key_file)?;
+        let admin_tls = certificate(
+            &config.admin.tls_certificate_file,
+            &config.admin.tls_key_file,
+        )?;
 
         let site = Arc::new(Site::open(config, &sources, Some(&generated.root)).await?);
         let config = &site.config;
@@ -120,8 +126,12 @@ impl Running {
             heavy: tokio::sync::Mutex::new(()),
         });
         let acceptor = self::acceptor(admin_tls.as_ref())?;
-        let admin_limits = Limits { connections_max: ADMIN_CONNECTIONS_MAX, ..limits };
-        let admin_listener = admin_bound.serve(&service, acceptor.as_ref(), &admin_limits, &counts.1);
+        let admin_limits = Limits {
+            connections_max: ADMIN_CONNECTIONS_MAX,
+            ..limits
+        };
+        let admin_listener =
+            admin_bound.serve(&service, acceptor.as_ref(), &admin_limits, &counts.1);
 
         let s3_url = url(s3.first(), s3_tls.is_some());
         let admin_url = url(admin.first(), admin_tls.is_some());
@@ -135,7 +145,16 @@ impl Running {
         let reloader = Reloader::start(Arc::clone(&site), sources, start, root, certificates);
         let listeners = [s3_listener, admin_listener];
         Ok(Self {
-            s3_url, admin_url, s3, generated, has_root, site, listeners, background, reloader, draining,
+            s3_url,
+            admin_url,
+            s3,
+            generated,
+            has_root,
+            site,
+            listeners,
+            background,
+            reloader,
+            draining,
         })
     }
 
@@ -145,7 +164,10 @@ impl Running {
         if self.has_root {
             return first_run::greeting(&self.s3_url, region, &self.admin_url, &self.generated);
         }
-        format!("# S3 endpoint: {}\n# Admin: {}\n", self.s3_url, self.admin_url)
+        format!(
+            "# S3 endpoint: {}\n# Admin: {}\n",
+            self.s3_url, self.admin_url
+        )
     }
 
     /// The site that is served.
@@ -215,13 +237,16 @@ pub fn admin_token(
     match Reference::one_of(admin.token_file.as_ref(), admin.token_env.as_ref()) {
         Ok(Some(reference)) => reference.read(sources).map_err(Failure::of),
         Ok(None) => Ok(generated.admin_token.clone()),
-        Err(()) => Err(Failure::new("admin: token_file and token_env are both given")),
+        Err(()) => Err(Failure::new(
+            "admin: token_file and token_env are both given",
+        )),
     }
 }
 
 fn addresses(texts: &[String]) -> Result<Vec<SocketAddr>, Failure> {
     let parse = |text: &String| {
-        text.parse().map_err(|e| Failure::new(format!("{text:?} is no address: {e}")))
+        text.parse()
+            .map_err(|e| Failure::new(format!("{text:?} is no address: {e}")))
     };
     texts.iter().map(parse).collect()
 }
@@ -231,15 +256,18 @@ fn certificate(
     key: &Option<PathBuf>,
 ) -> Result<Option<Arc<Certificate>>, Failure> {
     match (chain, key) {
-        (Some(chain), Some(key)) => {
-            Certificate::open(chain.clone(), key.clone()).map(Some).map_err(Failure::of)
-        }
+        (Some(chain), Some(key)) => Certificate::open(chain.clone(), key.clone())
+            .map(Some)
+            .map_err(Failure::of),
         _ => Ok(None),
     }
 }
 
 fn acceptor(certificate: Option<&Arc<Certificate>>) -> Result<Option<TlsAcceptor>, Failure> {
-    certificate.map(Certificate::acceptor).transpose().map_err(Failure::of)
+    certificate
+        .map(Certificate::acceptor)
+        .transpose()
+        .map_err(Failure::of)
 }
 
 fn url(address: Option<&SocketAddr>, tls: bool) -> String {
@@ -272,6 +300,7 @@ fn limits(config: &S3Config) -> Limits {
 fn front_config(config: &Config, tls: bool) -> FrontConfig {
     FrontConfig {
         region: config.s3.region.clone(),
+        region_aliases: config.s3.region_aliases.clone(),
         base_domains: config.s3.base_domains.clone(),
         owner_id: config.site.id.clone(),
         host_id: config.site.id.clone(),
@@ -294,9 +323,19 @@ pub fn plan(
     let start = match (&file, data_dir) {
         (None, data_dir) => Config::first_run(data_dir.unwrap_or_else(|| "weir-data".into())),
         (Some(_), None) => Config::default(),
-        (Some(_), Some(data_dir)) => Config { data_dir, ..Config::default() },
+        (Some(_), Some(data_dir)) => Config {
+            data_dir,
+            ..Config::default()
+        },
     };
     let sources = Sources::of_process(file);
     let (config, warnings) = config::load(&sources, start.clone()).valid()?;
-    Ok((Plan { config, sources, start }, warnings))
+    Ok((
+        Plan {
+            config,
+            sources,
+            start,
+        },
+        warnings,
+    ))
 }

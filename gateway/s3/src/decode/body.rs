@@ -56,7 +56,7 @@ where
         .ok()
         .filter(|length| *length <= bytes_max);
     let length = length.ok_or_else(|| {
-        Error::from(ErrorCode::MaxMessageLengthExceeded)
+        Error::from(ErrorCode::MalformedXML)
             .with("MaxMessageLengthBytes", bytes_max.to_string())
     })?;
     let (expected, rule) = digests;

@@ -9,7 +9,10 @@ use super::single;
 /// Bounds the header section.
 pub(super) fn check_size(parts: &Parts, count_max: usize, bytes_max: usize) -> Result<(), Error> {
     if parts.headers.len() > count_max {
-        return Err(ErrorCode::RequestHeaderSectionTooLarge.into());
+        return Err(Error::new(
+            ErrorCode::InvalidRequest,
+            "The request has too many header fields.",
+        ));
     }
     let target = parts.uri.path().len() + parts.uri.query().map_or(0, str::len);
     let bytes: usize = parts

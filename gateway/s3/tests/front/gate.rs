@@ -88,6 +88,22 @@ async fn authorization_header() {
         malformed,
     )
     .await;
+    for (region_aliases, code) in [
+        (vec![], Some(malformed)),
+        (vec!["eu-west-1".to_owned()], None),
+    ] {
+        let name = format!("aliases {region_aliases:?}");
+        let front = front_with(weir_s3::S3Config {
+            region_aliases,
+            ..config()
+        });
+        let abroad = Draft {
+            region: "eu-west-1",
+            ..get()
+        };
+        let got = decode(&front, abroad.signed()).await;
+        assert_eq!(got.err().map(|e| e.code), code, "{name}");
+    }
     check(
         "service",
         Draft {

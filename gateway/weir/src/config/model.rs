@@ -40,7 +40,11 @@ fn http_url(text: &str) -> Result<(), String> {
     let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
     let bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
     let open = uri.authority().is_some_and(|a| !a.as_str().contains('@'));
-    if scheme && bare && open { Ok(()) } else { Err(right.into()) }
+    if scheme && bare && open {
+        Ok(())
+    } else {
+        Err(right.into())
+    }
 }
 
 fn domain(text: &str) -> Result<(), String> {
@@ -105,8 +109,11 @@ config_table! {
     S3Config {
         /// Addresses to listen on. Port 0 takes a free one.
         listen: Vec<String> = vec!["127.0.0.1:9000".into()], Kind::List(&ADDRESS);
-        /// The region that clients must sign for.
-        region: String = "us-east-1".into(), Kind::Text;
+        /// The region that clients sign for. Tools of AWS presign with the current signature
+        /// version by themselves only outside the oldest regions, hence a name of its own.
+        region: String = "weir".into(), Kind::Text;
+        /// Further regions that clients may sign for: what they assume when nobody told them.
+        region_aliases: Vec<String> = vec!["us-east-1".into()], Kind::List(&Kind::Text);
         /// Domains under which buckets are host names (virtual-hosted style).
         base_domains: Vec<String> = Vec::new(), Kind::List(&DOMAIN), "[\"s3.example.net\"]";
         /// Certificate chain in PEM; with `tls_key_file` the listener speaks TLS only. Both are
@@ -355,7 +362,13 @@ config_table! {
 }
 
 no_literal!(
-    SiteConfig, S3Config, AdminConfig, LogConfig, PlacementConfig, CostConfig, GrantConfig,
+    SiteConfig,
+    S3Config,
+    AdminConfig,
+    LogConfig,
+    PlacementConfig,
+    CostConfig,
+    GrantConfig,
     LimitsConfig
 );
 
@@ -364,10 +377,21 @@ impl Config {
     pub fn first_run(data_dir: PathBuf) -> Self {
         let disk = |name: &str| {
             let path = Some(data_dir.join(name));
-            (name.to_owned(), BackendConfig { kind: "fs".into(), path, ..BackendConfig::default() })
+            (
+                name.to_owned(),
+                BackendConfig {
+                    kind: "fs".into(),
+                    path,
+                    ..BackendConfig::default()
+                },
+            )
         };
         let backends = ["disk-a", "disk-b", "disk-c"].map(disk).into();
-        Self { data_dir, backends, ..Self::default() }
+        Self {
+            data_dir,
+            backends,
+            ..Self::default()
+        }
     }
 
     /// The same, with paths in it relative to `base` joined to it.

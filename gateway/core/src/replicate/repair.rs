@@ -16,18 +16,19 @@ use crate::observe::{OperationClass, Trace};
 
 impl Job {
     /// [`weir_types::record::Work::Repair`]. A suspect copy that reads well is good again; the
-    /// others are removed once the blob has its copies without them, never before.
+    /// others are removed once the blob has its copies without them, never before. So are
+    /// copies that are then too many, because a suspect was replaced before it was cleared.
     pub(super) async fn repair(&self, id: BlobId) -> Run {
-        self.absolve(id).await?;
+        let cleared = self.absolve(id).await?;
         if self.restore(id, &[]).await? == Restored::Gone {
             self.finish(Vec::new()).await?;
             return Ok(());
         }
         self.gateway.crash.pass("repair:restored").await;
         let blob = self.live(id).await?;
-        let suspects = blob.iter().flat_map(suspects);
+        let unwanted = blob.iter().flat_map(|blob| suspects(blob).chain(surplus(blob, &cleared)));
         let now = self.gateway.now();
-        let removals = suspects.map(|copy| Mutation::RemoveCopy {
+        let removals = unwanted.map(|copy| Mutation::RemoveCopy {
             blob: id,
             backend: copy.backend.clone(),
             attempt: copy.attempt,
@@ -46,9 +47,10 @@ impl Job {
         }
     }
 
-    /// Reads the suspects again, and clears those that read well.
-    async fn absolve(&self, id: BlobId) -> Run {
-        let Some(blob) = self.live(id).await? else { return Ok(()) };
+    /// Reads the suspects again, and clears those that read well; tells their attempts.
+    async fn absolve(&self, id: BlobId) -> Run<Vec<u32>> {
+        let mut cleared = Vec::new();
+        let Some(blob) = self.live(id).await? else { return Ok(cleared) };
         for copy in suspects(&blob) {
             if Box::pin(self.reads_well(&blob, copy)).await? {
                 let mark = Mutation::MarkCopy {
@@ -60,9 +62,10 @@ impl Job {
                 };
                 self.gateway.index.apply(mark).await?;
                 self.gateway.crash.pass("repair:absolved").await;
+                cleared.push(copy.attempt);
             }
         }
-        Ok(())
+        Ok(cleared)
     }
 
     /// Whether all of this copy is there and right. One that cannot be reached is not: the
@@ -91,6 +94,24 @@ impl Job {
         }
         Ok(true)
     }
+}
+
+/// The good copies beyond those that are wanted, one per backend. Copies that were read a
+/// moment ago are kept before others.
+fn surplus<'a>(blob: &'a BlobRecord, just_read: &[u32]) -> Vec<&'a CopyRecord> {
+    let mut good: Vec<_> =
+        blob.copies.iter().filter(|copy| copy.state == CopyState::Good).collect();
+    good.sort_by_key(|copy| !just_read.contains(&copy.attempt));
+    let wanted = usize::from(blob.placement.copies_wanted);
+    let mut kept: Vec<&CopyRecord> = Vec::new();
+    good.retain(|copy| {
+        let keep = kept.len() < wanted && kept.iter().all(|other| other.backend != copy.backend);
+        if keep {
+            kept.push(copy);
+        }
+        !keep
+    });
+    good
 }
 
 fn suspects(blob: &BlobRecord) -> impl Iterator<Item = &CopyRecord> {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
+use weir_types::backend::BackendError;
 use weir_types::id::{BackendId, BlobId, IntentId};
 use weir_types::index::{Applied, IndexError, Mutation, Refusal};
 use weir_types::record::{BlobRecord, BlobState, CopyRecord, CopyState, Intent};
@@ -157,6 +158,7 @@ impl Job {
     ) -> Run<Added> {
         let Self { gateway, .. } = self;
         let Target { handle, _slot, claim } = target;
+        let opened = self.open(blob).await.map_err(unreadable)?;
         let id = IntentId::mint(&*gateway.entropy);
         let guard = WriteGuard::new(gateway, vec![id]);
         let begin = Mutation::BeginReplica {
@@ -177,13 +179,13 @@ impl Job {
         // The ledger counts them now.
         drop(claim);
         gateway.crash.pass("replicate:intent-written").await;
-        let stored = match self.transfer(blob, &intent, handle).await {
+        let stored = match self.transfer(blob, opened, &intent, handle).await {
             Ok(stored) => stored,
             Err(error) => {
                 guard.condemn().await;
+                // When the source failed, no other target would fare better.
                 return match error.source {
-                    // The source failed, not the target: nobody else would fare better.
-                    Some(source) => Err(Halt::Failed(format!("no copy can be read: {source}"))),
+                    Some(_) => Err(unreadable(error)),
                     None => Ok(Added::Refused(error.to_string())),
                 };
             }
@@ -222,6 +224,10 @@ impl Job {
             },
         }
     }
+}
+
+fn unreadable(error: BackendError) -> Halt {
+    Halt::Failed(format!("no copy can be read: {}", error.message))
 }
 
 /// The backends that hold a copy in this state. Two copies on one backend count once: they

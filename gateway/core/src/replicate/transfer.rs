@@ -22,41 +22,49 @@ const PIECE_BYTES: u64 = 1024 * 1024 * 1024;
 /// How often one part is sent before the whole transfer is given up.
 const PART_TRIES: u32 = 3;
 
+/// A blob whose bytes are on their way: its first block has been read and verified.
+pub(super) struct Opened {
+    pieces: Vec<(PartNumber, Range<u64>)>,
+    first: PutStream,
+}
+
 impl Job {
+    /// Opens the blob at a copy that can be read. Comes before the intent, so that a blob
+    /// that cannot be read leaves no traces at any target.
+    pub(super) async fn open(&self, blob: &BlobRecord) -> Result<Opened, BackendError> {
+        let pieces = pieces(blob, self.gateway.settings.put_bytes_max);
+        let first = match pieces.as_slice() {
+            [(_, range), _, ..] => self.verified(blob, range.clone(), None).await?,
+            _ => self.verified(blob, 0..blob.size, blob.md5).await?,
+        };
+        Ok(Opened { pieces, first })
+    }
+
     /// Stores the blob's bytes under the intent's key. Each block is verified on the way, and
     /// the whole against its MD5 where that is known; the target never gets a complete body
     /// that failed.
     pub(super) async fn transfer(
         &self,
         blob: &BlobRecord,
+        opened: Opened,
         intent: &Intent,
         handle: &Arc<BackendHandle>,
     ) -> Result<Stored, BackendError> {
-        let pieces = pieces(blob, self.gateway.settings.put_bytes_max);
-        let stored = match pieces.as_slice() {
-            [] | [_] => self.send_whole(blob, intent, handle).await?,
-            pieces => Box::pin(self.send_pieces(blob, intent, handle, pieces)).await?,
+        let stored = if opened.pieces.len() > 1 {
+            Box::pin(self.send_pieces(blob, opened, intent, handle)).await?
+        } else {
+            let put = handle.backend().put(&intent.key, blob.size, opened.first);
+            handle.call("put", OperationClass::Write, put).await?
         };
         require_size(handle, blob.size, stored)
-    }
-
-    async fn send_whole(
-        &self,
-        blob: &BlobRecord,
-        intent: &Intent,
-        handle: &Arc<BackendHandle>,
-    ) -> Result<Stored, BackendError> {
-        let body = self.verified(blob, 0..blob.size, blob.md5).await?;
-        let put = handle.backend().put(&intent.key, blob.size, body);
-        handle.call("put", OperationClass::Write, put).await
     }
 
     async fn send_pieces(
         &self,
         blob: &BlobRecord,
+        opened: Opened,
         intent: &Intent,
         handle: &Arc<BackendHandle>,
-        pieces: &[(PartNumber, Range<u64>)],
     ) -> Result<Stored, BackendError> {
         let Self { gateway, .. } = self;
         let create = handle.backend().create_upload(&intent.key);
@@ -69,12 +77,19 @@ impl Job {
         // Not written down, it is found by its key when the intent is discarded.
         gateway.apply(note).await.map_err(BackendError::source)?;
         gateway.crash.pass("replicate:upload-noted").await;
+        let Opened { pieces, first } = opened;
+        let mut first = Some(first);
         let mut parts = Vec::with_capacity(pieces.len());
         for (number, range) in pieces {
             let size = range.end - range.start;
-            let stored = self.send_part(blob, intent, handle, &upload, (*number, range)).await?;
+            let body = match first.take() {
+                Some(body) => body,
+                None => self.verified(blob, range.clone(), None).await?,
+            };
+            let target = (handle, intent, upload.as_str());
+            let stored = self.send_part(blob, body, target, (number, range)).await?;
             let stored = require_size(handle, size, stored)?;
-            parts.push(BackendPart { number: *number, size, etag: stored.etag });
+            parts.push(BackendPart { number, size, etag: stored.etag });
             gateway.crash.pass("replicate:part-written").await;
         }
         let complete = handle.backend().complete_upload(&intent.key, &upload, &parts);
@@ -87,19 +102,18 @@ impl Job {
     async fn send_part(
         &self,
         blob: &BlobRecord,
-        intent: &Intent,
-        handle: &Arc<BackendHandle>,
-        upload: &str,
-        (number, range): (PartNumber, &Range<u64>),
+        mut body: PutStream,
+        (handle, intent, upload): (&Arc<BackendHandle>, &Intent, &str),
+        (number, range): (PartNumber, Range<u64>),
     ) -> Result<Stored, BackendError> {
         let size = range.end - range.start;
         let mut tries = 1;
         loop {
-            let body = self.verified(blob, range.clone(), None).await?;
             let put = handle.backend().put_part(&intent.key, upload, number, size, body);
             match handle.call("put_part", OperationClass::Write, put).await {
                 Err(error) if error.kind == BackendErrorKind::Unavailable && tries < PART_TRIES => {
                     tries += 1;
+                    body = self.verified(blob, range.clone(), None).await?;
                 }
                 result => return result,
             }

@@ -1,0 +1,8 @@
+//! The gateway as a whole, in process: operations in, outcomes out, over an index and
+//! backends that can be killed, starved and corrupted.
+
+mod background;
+mod crash;
+mod model;
+mod multipart;
+mod support;

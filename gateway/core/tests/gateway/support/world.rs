@@ -1,0 +1,337 @@
+//! A site whose disks outlive its process.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use weir_backend::Operation;
+use weir_backend::fs::FsBackend;
+use weir_backend::memory::{Call, Fault, MemoryBackend};
+use weir_backend::sim::SimFs;
+use weir_core::authorize::AllowAll;
+use weir_core::backends::{BackendFacts, Backends};
+use weir_core::decide::{BackendState, LeastUsed, PlaceRequest, Placer, Proposal};
+use weir_core::observe::{Observer, Silent};
+use weir_core::replicate::{self, Background};
+use weir_core::{Gateway, Parts, Settings};
+use weir_index::{Audit, CommitMode, EmbeddedIndex, IndexOptions, MemoryIndex};
+use weir_types::backend::Backend;
+use weir_types::clock::{Clock, Timestamp};
+use weir_types::crash::CrashPoints;
+use weir_types::entropy::{Entropy, SeededEntropy};
+use weir_types::id::{BackendId, BucketName, SiteId};
+use weir_types::index::{Index, IndexError, Mutation};
+
+use super::{Client, Dice};
+use super::file::ForgetfulFile;
+
+/// Limits small enough that tests meet them.
+pub(crate) fn settings() -> Settings {
+    Settings {
+        small_body_bytes_max: 1024,
+        put_bytes_max: 1024 * 1024,
+        object_bytes_max: 3 * 1024 * 1024,
+        part_bytes_min: 1000,
+        late_write_max: Duration::from_secs(600),
+        upload_age_max: Duration::from_secs(7200),
+        reaper_interval: Duration::from_secs(60),
+        ..Settings::default()
+    }
+}
+
+/// The disks of a site, and the time that goes on between the lives of its process.
+pub(crate) struct World {
+    pub(crate) settings: Settings,
+    disks: Disks,
+    facts: Vec<BackendFacts>,
+    pub(crate) placer: Arc<dyn Placer>,
+    wall_ms: Cell<u64>,
+    entropy: Arc<dyn Entropy>,
+}
+
+enum Disks {
+    Memory { index: Arc<MemoryIndex>, backends: Vec<MemoryBackend> },
+    Files { index: RefCell<ForgetfulFile>, backends: RefCell<Vec<SimFs>>, seed: Cell<u64> },
+}
+
+impl World {
+    /// A site on an index and `backends` backends in memory: nothing that was written is
+    /// ever lost.
+    pub(crate) fn in_memory(seed: u64, backends: usize) -> Self {
+        let disks = Disks::Memory {
+            index: Arc::new(MemoryIndex::new(site())),
+            backends: (0..backends).map(|_| MemoryBackend::new()).collect(),
+        };
+        Self::on(disks, seed, backends)
+    }
+
+    /// A site on an index file and directories on simulated disks, which lose what was not
+    /// synced whenever the process dies.
+    pub(crate) fn on_files(seed: u64, backends: usize) -> Self {
+        let disks = Disks::Files {
+            index: RefCell::default(),
+            backends: RefCell::new((0..backends).map(|_| SimFs::new()).collect()),
+            seed: Cell::new(seed),
+        };
+        Self::on(disks, seed, backends)
+    }
+
+    fn on(disks: Disks, seed: u64, backends: usize) -> Self {
+        let facts = |number| BackendFacts {
+            id: backend_id(number),
+            read_only: false,
+            bytes_max: None,
+        };
+        Self {
+            settings: settings(),
+            disks,
+            facts: (0..backends).map(facts).collect(),
+            placer: Arc::new(LeastUsed),
+            wall_ms: Cell::new(1_700_000_000_000),
+            entropy: Arc::new(SeededEntropy::new(seed)),
+        }
+    }
+
+    /// Changes what configuration says about a backend, from the next life on.
+    pub(crate) fn facts(&mut self, number: usize) -> &mut BackendFacts {
+        &mut self.facts[number]
+    }
+
+    /// Takes a backend out of the configuration, from the next life on.
+    pub(crate) fn unconfigure(&mut self, number: usize) {
+        let id = backend_id(number);
+        self.facts.retain(|facts| facts.id != id);
+    }
+
+    /// Puts it back.
+    pub(crate) fn configure(&mut self, number: usize) {
+        self.facts.push(BackendFacts { id: backend_id(number), read_only: false, bytes_max: None });
+    }
+
+    /// The backend in memory of that number.
+    pub(crate) fn memory(&self, number: usize) -> &MemoryBackend {
+        match &self.disks {
+            Disks::Memory { backends, .. } => &backends[number],
+            Disks::Files { .. } => panic!("this world's backends lie on disks"),
+        }
+    }
+
+    /// On one backend, so many calls of one operation go wrong; others never do.
+    pub(crate) fn fail(&self, number: usize, operation: Operation, times: u64, fault: Fault) {
+        let left = AtomicU64::new(times);
+        let plan = move |call: &Call<'_>| {
+            let take = |left: u64| left.checked_sub(1);
+            let hit = call.operation == operation
+                && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok();
+            hit.then_some(fault)
+        };
+        self.memory(number).set_plan(Some(Arc::new(plan)));
+    }
+
+    /// The same on every backend, each for itself.
+    pub(crate) fn fail_everywhere(&self, operation: Operation, times: u64, fault: Fault) {
+        for number in 0..self.backend_count() {
+            self.fail(number, operation, times, fault);
+        }
+    }
+
+    /// Nothing goes wrong any more.
+    pub(crate) fn calm(&self) {
+        for number in 0..self.backend_count() {
+            self.memory(number).set_plan(None);
+        }
+    }
+
+    /// Backends in memory misbehave at random from now on; disks only forget.
+    pub(crate) fn trouble(&self, seed: u64) {
+        if let Disks::Memory { backends, .. } = &self.disks {
+            for (number, backend) in (1..).zip(backends) {
+                let trouble = crate::crash::Trouble::new(seed.wrapping_mul(31) + number);
+                backend.set_plan(Some(Arc::new(trouble)));
+            }
+        }
+    }
+
+    /// Nothing goes wrong any more, whatever the world is made of.
+    pub(crate) fn calm_all(&self) {
+        if let Disks::Memory { .. } = &self.disks {
+            self.calm();
+        }
+    }
+
+    pub(crate) fn backend_count(&self) -> usize {
+        match &self.disks {
+            Disks::Memory { backends, .. } => backends.len(),
+            Disks::Files { backends, .. } => backends.borrow().len(),
+        }
+    }
+
+    /// One life of the process, under a clock that leaps to the next timer when nobody has
+    /// anything to do. It ends without warning when `story` does: every task vanishes where it
+    /// stands, and disks lose what was not synced.
+    pub(crate) fn live<T>(&self, crash: CrashPoints, story: impl AsyncFnOnce(Life) -> T) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .expect("a runtime without input and output starts");
+        runtime.block_on(async {
+            let clock = Arc::new(PausedClock { base_ms: self.wall_ms.get(), origin: Instant::now() });
+            let life = self.open(crash, Arc::clone(&clock));
+            let end = story(life).await;
+            self.wall_ms.set(clock.now().as_millis() + 1);
+            self.cut_power();
+            end
+        })
+    }
+
+    fn cut_power(&self) {
+        if let Disks::Files { index, backends, seed } = &self.disks {
+            seed.set(seed.get().wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+            index.replace_with(|file| file.crash(seed.get()));
+            backends.replace_with(|disks| {
+                (1..).zip(disks).map(|(n, disk)| disk.crash(seed.get() ^ n)).collect()
+            });
+        }
+    }
+
+    fn open(&self, crash: CrashPoints, clock: Arc<PausedClock>) -> Life {
+        let (index, backends): (TestIndex, Vec<Arc<dyn Backend>>) = match &self.disks {
+            Disks::Memory { index, backends } => {
+                let shared = |b: &MemoryBackend| Arc::new(b.clone()) as Arc<dyn Backend>;
+                (TestIndex::Memory(Arc::clone(index)), backends.iter().map(shared).collect())
+            }
+            Disks::Files { index, backends, .. } => {
+                let file = Box::new(index.borrow().clone());
+                let options = IndexOptions {
+                    commit: CommitMode::Inline,
+                    free_bytes_min: 0,
+                    fatal: Arc::new(|_reason| {}),
+                    entropy: Arc::clone(&self.entropy),
+                    ..IndexOptions::default()
+                };
+                let opened = EmbeddedIndex::open_on(file, site(), options);
+                let index = TestIndex::File(Arc::new(opened.expect("the index opens")));
+                let directory = |disk: &SimFs| {
+                    let layer = Arc::new(disk.clone());
+                    let opened = FsBackend::on_layer(layer, Arc::clone(&self.entropy));
+                    Arc::new(opened.expect("the directory opens")) as Arc<dyn Backend>
+                };
+                (index, backends.borrow().iter().map(directory).collect())
+            }
+        };
+        let observer: Arc<dyn Observer> = Arc::new(Silent);
+        let configured = self.facts.iter().map(|facts| {
+            let number = backends.iter().enumerate().position(|(n, _)| backend_id(n) == facts.id);
+            let number = number.expect("only backends of this world are configured");
+            (facts.clone(), Arc::clone(&backends[number]))
+        });
+        let gateway = Gateway::new(Parts {
+            index: index.shared(),
+            backends: Backends::new(configured.collect(), &observer, &self.settings),
+            placer: Arc::clone(&self.placer),
+            grants: Arc::new(AllowAll),
+            observer,
+            clock: clock as Arc<dyn Clock>,
+            entropy: Arc::clone(&self.entropy),
+            crash,
+            settings: self.settings.clone(),
+        });
+        Life { client: Client::of(&gateway), gateway, index, backends }
+    }
+}
+
+/// One life of a site's process.
+pub(crate) struct Life {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) client: Client,
+    pub(crate) index: TestIndex,
+    pub(crate) backends: Vec<Arc<dyn Backend>>,
+}
+
+impl Life {
+    /// Makes the bucket that clients use, unless it is there.
+    pub(crate) async fn make_bucket(&self) {
+        let create = Mutation::CreateBucket {
+            name: bucket(),
+            owner: None,
+            location: None,
+            now: Timestamp::from_millis(1),
+        };
+        let _there_already = self.gateway.index().apply(create).await;
+    }
+
+    /// Starts the background.
+    pub(crate) fn start_background(&self) -> Background {
+        replicate::run(&self.gateway)
+    }
+}
+
+/// An index that can be audited.
+pub(crate) enum TestIndex {
+    Memory(Arc<MemoryIndex>),
+    File(Arc<EmbeddedIndex>),
+}
+
+impl TestIndex {
+    fn shared(&self) -> Arc<dyn Index> {
+        match self {
+            Self::Memory(index) => Arc::clone(index) as Arc<dyn Index>,
+            Self::File(index) => Arc::clone(index) as Arc<dyn Index>,
+        }
+    }
+
+    pub(crate) fn audit(&self) -> Result<Audit, IndexError> {
+        match self {
+            Self::Memory(index) => index.audit(),
+            Self::File(index) => index.audit(),
+        }
+    }
+}
+
+/// Wall-clock time that follows the runtime's paused clock.
+struct PausedClock {
+    base_ms: u64,
+    origin: Instant,
+}
+
+impl Clock for PausedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.base_ms).plus(Instant::now() - self.origin)
+    }
+}
+
+/// Places anywhere: on two or three backends, in any order, wanting one copy or two.
+pub(crate) struct Scatter;
+
+impl Placer for Scatter {
+    fn place(
+        &self,
+        request: &PlaceRequest<'_>,
+        backends: &[BackendState],
+    ) -> weir_types::Result<Proposal> {
+        let dice = Dice::new(request.entropy);
+        let mut candidates: Vec<usize> = (0..backends.len()).collect();
+        candidates.sort_by_cached_key(|_| dice.below(u64::MAX));
+        if dice.chance(50) {
+            candidates.truncate(2);
+        }
+        let copies = if dice.chance(20) { 1 } else { request.copies };
+        let (revision, reason) = ("scatter".into(), "by dice".into());
+        Ok(Proposal { revision, reason, candidates, copies })
+    }
+}
+
+fn site() -> SiteId {
+    SiteId::parse("here").expect("a valid site")
+}
+
+pub(crate) fn backend_id(number: usize) -> BackendId {
+    BackendId::parse(&format!("b{number}")).expect("a valid id")
+}
+
+pub(crate) fn bucket() -> BucketName {
+    BucketName::parse("bucket").expect("a valid name")
+}

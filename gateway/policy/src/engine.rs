@@ -46,7 +46,7 @@ impl Runtime {
                 while let Some(engine) = weak.upgrade() {
                     engine.increment_epoch();
                     drop(engine);
-                    thread::sleep(Limits::EPOCH_TICK);
+                    pause();
                 }
             })?;
         Ok(Self {
@@ -84,6 +84,14 @@ impl Runtime {
         all.insert(digest, Arc::downgrade(&compiled));
         Ok(compiled)
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the epoch's own thread, outside of tokio; its clock must not stop with tokio's"
+)]
+fn pause() {
+    thread::sleep(Limits::EPOCH_TICK);
 }
 
 /// Longest text about what is wrong with a component.

@@ -3,7 +3,6 @@
 
 use weir_policy::{Limits, PolicyHost};
 
-#[expect(dead_code, reason = "made for the other tests")]
 #[path = "all/support.rs"]
 mod support;
 

@@ -58,6 +58,7 @@ fn sync_parent(folder: &Path) -> io::Result<()> {
     }
 }
 
+#[allow(clippy::disallowed_methods)] // opening blocks by contract, before there are requests
 fn lock(handle: &File) -> io::Result<()> {
     let tries = LOCK_WAIT_MAX.as_millis() / LOCK_RETRY.as_millis();
     for _ in 0..tries {

@@ -208,3 +208,29 @@ async fn an_upload_belongs_to_its_key() {
     backend.abort_upload(&other, &upload).await.expect("abort of nothing");
     assert_eq!(backend.list_uploads("", 5).await.map(|found| found.len()), Ok(1));
 }
+
+#[tokio::test]
+async fn complete_refuses_parts_that_are_not_what_was_named() {
+    let backend = sim(&SimFs::new());
+    let key = key("a", 1);
+    let upload = backend.create_upload(&key).await.expect("create");
+    let number = PartNumber::FIRST;
+    let old = backend.put_part(&key, &upload, number, 2, body(b"xy")).await.expect("put").etag;
+    let etag = backend.put_part(&key, &upload, number, 2, body(b"zz")).await.expect("put").etag;
+    let part = |n, size, etag: &str| BackendPart {
+        number: PartNumber::new(n).expect("a number"),
+        size,
+        etag: etag.to_owned(),
+    };
+    for (what, parts) in [
+        ("none", vec![]),
+        ("a replaced one", vec![part(1, 2, &old)]),
+        ("another length", vec![part(1, 3, &etag)]),
+        ("one that never came", vec![part(1, 2, &etag), part(2, 2, &etag)]),
+        ("one twice", vec![part(1, 2, &etag), part(1, 2, &etag)]),
+    ] {
+        let completed = backend.complete_upload(&key, &upload, &parts).await;
+        assert_eq!(completed.map_err(|e| e.kind), Err(BackendErrorKind::Rejected), "{what}");
+    }
+    backend.complete_upload(&key, &upload, &[part(1, 2, &etag)]).await.expect("the right one");
+}

@@ -42,7 +42,7 @@ struct Seen {
 
 struct Endpoint {
     backend: S3Backend,
-    seen: mpsc::UnboundedReceiver<Seen>,
+    seen: mpsc::Receiver<Seen>,
     connections: Arc<AtomicUsize>,
 }
 
@@ -72,7 +72,7 @@ async fn serve(
     mut socket: TcpStream,
     script: Arc<dyn Fn(usize) -> Act + Send + Sync>,
     number: Arc<AtomicUsize>,
-    seen: mpsc::UnboundedSender<Seen>,
+    seen: mpsc::Sender<Seen>,
 ) {
     while let Some(head) = read_head(&mut socket).await {
         let act = script(number.fetch_add(1, Ordering::SeqCst));
@@ -90,7 +90,7 @@ async fn serve(
         }
         let is_whole = read == wanted;
         // The receiver may have gone with its test.
-        let _ = seen.send(Seen { head, body_bytes: read, is_whole });
+        let _ = seen.try_send(Seen { head, body_bytes: read, is_whole });
         match act {
             Act::Answer(text) if is_whole => {
                 if socket.write_all(text.as_bytes()).await.is_err() {
@@ -118,7 +118,7 @@ async fn endpoint(
     change(&mut config);
     let clock = ManualClock::at(Timestamp::from_millis(1_795_000_000_000));
     let backend = S3Backend::new(&config, Arc::new(clock)).expect("a backend");
-    let (sender, seen) = mpsc::unbounded_channel();
+    let (sender, seen) = mpsc::channel(64);
     let connections = Arc::new(AtomicUsize::new(0));
     let (script, number) = (Arc::new(script), Arc::new(AtomicUsize::new(0)));
     let counted = Arc::clone(&connections);

@@ -88,7 +88,7 @@ impl File {
         };
         self.durable.resize(len, 0);
         for sector in std::mem::take(&mut self.dirty) {
-            if dice.u64() % 2 == 0 {
+            if dice.u64().is_multiple_of(2) {
                 self.keep(sector);
             }
         }

@@ -8,8 +8,15 @@ pub fn write(record: &AccessRecord) {
     let resource = record.trace.resource.as_deref().unwrap_or("-");
     // A bucket's name has no slash; a key may have any.
     let (bucket, key) = resource.split_once('/').unwrap_or((resource, ""));
-    let principal = record.principal.as_ref().map_or("-", |principal| principal.as_str());
-    let backend = record.trace.backend.as_ref().map_or("-", |backend| backend.as_str());
+    let principal = record
+        .principal
+        .as_ref()
+        .map_or("-", |principal| principal.as_str());
+    let backend = record
+        .trace
+        .backend
+        .as_ref()
+        .map_or("-", |backend| backend.as_str());
     tracing::info!(
         target: "weir::access",
         request_id = %record.request_id,

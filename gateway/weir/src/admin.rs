@@ -57,8 +57,13 @@ impl Service for Admin {
         let path = parts.uri.path().to_owned();
         let is_open = self.loopback && matches!(path.as_str(), "/healthz" | "/readyz" | "/metrics");
         if !is_open && !self.is_authorized(&parts.headers) {
-            let mut reply = text(StatusCode::UNAUTHORIZED, "the admin token is needed: Authorization: Bearer TOKEN\n");
-            reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            let mut reply = text(
+                StatusCode::UNAUTHORIZED,
+                "the admin token is needed: Authorization: Bearer TOKEN\n",
+            );
+            reply
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return reply;
         }
         let query = Query::parse(parts.uri.query().unwrap_or_default());
@@ -73,14 +78,18 @@ impl Service for Admin {
             (&Method::GET, ["v1", "explain"]) => self.explain(&query, as_text).await,
             (&Method::GET, ["v1", "policies"]) => self.policies(as_text),
             (&Method::POST, ["v1", "policies", name]) => self.upload(name, body).await,
-            (&Method::POST, ["v1", "policies", name, "activate"]) => self.activate(name, body).await,
+            (&Method::POST, ["v1", "policies", name, "activate"]) => {
+                self.activate(name, body).await
+            }
             (&Method::POST, ["v1", "index", "verify"]) => self.verify(as_text).await,
             (&Method::POST, ["v1", "index", "backup"]) => self.backup(body).await,
             (_, way) => match allowed(way) {
                 None => text(StatusCode::NOT_FOUND, "no such page\n"),
                 Some(method) => {
                     let mut reply = text(StatusCode::METHOD_NOT_ALLOWED, "not with this method\n");
-                    reply.headers_mut().insert(ALLOW, HeaderValue::from_static(method));
+                    reply
+                        .headers_mut()
+                        .insert(ALLOW, HeaderValue::from_static(method));
                     reply
                 }
             },
@@ -103,8 +112,12 @@ impl Admin {
     /// Whether the token is there; compared in a time that does not depend on where it differs.
     fn is_authorized(&self, headers: &HeaderMap) -> bool {
         let mut given = headers.get_all(AUTHORIZATION).iter();
-        let (Some(given), None) = (given.next(), given.next()) else { return false };
-        let Some(token) = given.as_bytes().strip_prefix(b"Bearer ") else { return false };
+        let (Some(given), None) = (given.next(), given.next()) else {
+            return false;
+        };
+        let Some(token) = given.as_bytes().strip_prefix(b"Bearer ") else {
+            return false;
+        };
         aws_lc_rs::constant_time::verify_slices_are_equal(token, self.token.as_bytes()).is_ok()
     }
 
@@ -114,9 +127,10 @@ impl Admin {
             return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
         }
         match self.site.index.outbox_stats().await {
-            Ok(_) if self.site.index.is_read_only() => {
-                text(StatusCode::OK, "read-only: the index's disk is nearly full\n")
-            }
+            Ok(_) if self.site.index.is_read_only() => text(
+                StatusCode::OK,
+                "read-only: the index's disk is nearly full\n",
+            ),
             Ok(_) => text(StatusCode::OK, "ready\n"),
             Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, &format!("{error}\n")),
         }
@@ -129,7 +143,11 @@ impl Admin {
         };
         let listeners = [("s3", &*self.counts.0), ("admin", &*self.counts.1)];
         match self.site.metrics.render(&scrape, &listeners) {
-            Ok(metrics) => typed(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics),
+            Ok(metrics) => typed(
+                StatusCode::OK,
+                "text/plain; version=0.0.4; charset=utf-8",
+                metrics,
+            ),
             Err(error) => failed(&error),
         }
     }
@@ -160,7 +178,10 @@ impl Admin {
     fn policies(&self, as_text: bool) -> Reply {
         let policies = self.site.policies.status();
         if as_text {
-            let lines: String = policies.iter().map(|policy| format!("{policy}\n")).collect();
+            let lines: String = policies
+                .iter()
+                .map(|policy| format!("{policy}\n"))
+                .collect();
             return text(StatusCode::OK, &lines);
         }
         json(StatusCode::OK, &policies)
@@ -171,7 +192,10 @@ impl Admin {
             Ok(component) => component,
             Err(reply) => return reply,
         };
-        self.change(name, move |site, name| site.policies.upload(name, &component)).await
+        self.change(name, move |site, name| {
+            site.policies.upload(name, &component)
+        })
+        .await
     }
 
     async fn activate(&self, name: &str, body: Body) -> Reply {
@@ -186,7 +210,8 @@ impl Admin {
                 return text(StatusCode::BAD_REQUEST, &format!("{error}; {right}\n"));
             }
         };
-        self.change(name, move |site, name| site.policies.choose(name, choice)).await
+        self.change(name, move |site, name| site.policies.choose(name, choice))
+            .await
     }
 
     /// Changes a policy where compiling delays nobody.
@@ -205,7 +230,13 @@ impl Admin {
         match changed {
             Ok(Ok(revision)) => {
                 tracing::info!(policy = name, revision, "policy swapped by an operator");
-                json(StatusCode::OK, &Activated { policy: name, revision: &revision })
+                json(
+                    StatusCode::OK,
+                    &Activated {
+                        policy: name,
+                        revision: &revision,
+                    },
+                )
             }
             Ok(Err(error)) => {
                 let status = match error {
@@ -213,7 +244,10 @@ impl Admin {
                     PolicyError::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
                     PolicyError::Disk(_) => StatusCode::INTERNAL_SERVER_ERROR,
                 };
-                text(status, &format!("{error}\nwhat decided before decides on\n"))
+                text(
+                    status,
+                    &format!("{error}\nwhat decided before decides on\n"),
+                )
             }
             Err(error) => failed(&error),
         }
@@ -221,9 +255,16 @@ impl Admin {
 
     async fn verify(&self, as_text: bool) -> Reply {
         let Ok(_alone) = self.heavy.try_lock() else {
-            return text(StatusCode::CONFLICT, "a verification or backup is running\n");
+            return text(
+                StatusCode::CONFLICT,
+                "a verification or backup is running\n",
+            );
         };
-        let targets: Vec<_> = self.site.gateway.backends().iter()
+        let targets: Vec<_> = self
+            .site
+            .gateway
+            .backends()
+            .iter()
             .map(|handle| (handle.id().clone(), Arc::clone(handle.backend())))
             .collect();
         let progress = |line: String| tracing::info!("verify: {line}");
@@ -248,13 +289,17 @@ impl Admin {
             return text(StatusCode::BAD_REQUEST, "give {\"file\": PATH}\n");
         };
         let Ok(_alone) = self.heavy.try_lock() else {
-            return text(StatusCode::CONFLICT, "a verification or backup is running\n");
+            return text(
+                StatusCode::CONFLICT,
+                "a verification or backup is running\n",
+            );
         };
         let index = Arc::clone(&self.site.index);
         let done = tokio::task::spawn_blocking(move || {
             let progress = |line: String| tracing::info!("backup: {line}");
             crate::backup::write(&index, &file, &progress)
-        }).await;
+        })
+        .await;
         match done {
             Ok(Ok(summary)) => text(StatusCode::OK, &format!("{summary}\n")),
             Ok(Err(error)) => text(StatusCode::UNPROCESSABLE_ENTITY, &format!("{error}\n")),
@@ -276,12 +321,19 @@ async fn read(body: Body, bytes_max: usize) -> Result<Bytes, Reply> {
 }
 
 fn wants_text(headers: &HeaderMap, query: &Query) -> bool {
-    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let accept = headers
+        .get(ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     query.get("format").as_deref() == Some("text") || accept.starts_with("text/plain")
 }
 
 fn shown<T: Serialize + std::fmt::Display>(value: &T, as_text: bool) -> Reply {
-    if as_text { text(StatusCode::OK, &value.to_string()) } else { json(StatusCode::OK, value) }
+    if as_text {
+        text(StatusCode::OK, &value.to_string())
+    } else {
+        json(StatusCode::OK, value)
+    }
 }
 
 fn failed(error: &dyn std::fmt::Display) -> Reply {
@@ -290,7 +342,11 @@ fn failed(error: &dyn std::fmt::Display) -> Reply {
 }
 
 fn text(status: StatusCode, body: &str) -> Reply {
-    typed(status, "text/plain; charset=utf-8", body.as_bytes().to_vec())
+    typed(
+        status,
+        "text/plain; charset=utf-8",
+        body.as_bytes().to_vec(),
+    )
 }
 
 fn json<T: Serialize>(status: StatusCode, value: &T) -> Reply {
@@ -304,11 +360,17 @@ fn json<T: Serialize>(status: StatusCode, value: &T) -> Reply {
 }
 
 fn typed(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Reply {
-    let body = Full::new(Bytes::from(body)).map_err(|never| match never {}).boxed_unsync();
+    let body = Full::new(Bytes::from(body))
+        .map_err(|never| match never {})
+        .boxed_unsync();
     let mut reply = Response::new(body);
     *reply.status_mut() = status;
-    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    reply
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply
 }
 
@@ -319,7 +381,9 @@ impl Query {
     fn parse(text: &str) -> Self {
         let decode = |text: &str| {
             let spaced = text.replace('+', " ");
-            percent_encoding::percent_decode_str(&spaced).decode_utf8().map(|t| t.into_owned())
+            percent_encoding::percent_decode_str(&spaced)
+                .decode_utf8()
+                .map(|t| t.into_owned())
         };
         let pair = |part: &str| {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
@@ -329,6 +393,9 @@ impl Query {
     }
 
     fn get(&self, name: &str) -> Option<String> {
-        self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone())
+        self.0
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.clone())
     }
 }

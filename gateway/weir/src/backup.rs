@@ -18,8 +18,15 @@ pub fn write(
     file: &Path,
     progress: &dyn Fn(String),
 ) -> Result<String, Failure> {
-    let written = index.backup(file, &mut lines(progress)).map_err(Failure::of)?;
-    Ok(format!("{}: {} rows, {} bytes", file.display(), written.rows, written.bytes))
+    let written = index
+        .backup(file, &mut lines(progress))
+        .map_err(Failure::of)?;
+    Ok(format!(
+        "{}: {} rows, {} bytes",
+        file.display(),
+        written.rows,
+        written.bytes
+    ))
 }
 
 /// Makes the index file `target`, which must not exist, from a backup. Blocks.
@@ -29,11 +36,19 @@ pub fn restore(
     new_epoch: bool,
     progress: &dyn Fn(String),
 ) -> Result<String, Failure> {
-    let options = RestoreOptions { new_epoch, entropy: Arc::new(SystemEntropy::default()), ..RestoreOptions::default() };
+    let options = RestoreOptions {
+        new_epoch,
+        entropy: Arc::new(SystemEntropy::default()),
+        ..RestoreOptions::default()
+    };
     let read = weir_index::backup::restore(file, target, &options, &mut lines(progress));
     let (identity, read) = read.map_err(Failure::of)?;
     let (site, epoch) = (identity.site, identity.epoch);
-    Ok(format!("{}: site {site}, epoch {epoch}, {} rows restored", target.display(), read.rows))
+    Ok(format!(
+        "{}: site {site}, epoch {epoch}, {} rows restored",
+        target.display(),
+        read.rows
+    ))
 }
 
 /// Turns the progress of blocks into a line now and then.

@@ -53,25 +53,49 @@ impl Client {
             let file = data_dir.as_ref()?.join(serve::ADMIN_URL_FILE);
             Some(std::fs::read_to_string(file).ok()?.trim().to_owned())
         };
-        let Some(url) = remote.admin_url.clone().or_else(noted) else { return Ok(None) };
-        let url: Uri = url.parse().map_err(|e| Failure::new(format!("{url}: {e}")))?;
+        let Some(url) = remote.admin_url.clone().or_else(noted) else {
+            return Ok(None);
+        };
+        let url: Uri = url
+            .parse()
+            .map_err(|e| Failure::new(format!("{url}: {e}")))?;
         let token = match (&remote.admin_token, plan) {
             (Some(token), _) => token.clone(),
             (None, Some(plan)) => {
-                let generated = crate::first_run::read(&plan.config.data_dir).map_err(Failure::of)?;
+                let generated =
+                    crate::first_run::read(&plan.config.data_dir).map_err(Failure::of)?;
                 let generated = generated.ok_or_else(|| Failure::new(NO_TOKEN))?;
                 serve::admin_token(&plan.config, &plan.sources, &generated)?
             }
             (None, None) => return Err(Failure::new(NO_TOKEN)),
         };
-        let roots = remote.ca_file.as_deref().map(tls::read_authorities).transpose();
-        Ok(Some(Self { url, token, roots: roots.map_err(Failure::of)?, json: remote.json }))
+        let roots = remote
+            .ca_file
+            .as_deref()
+            .map(tls::read_authorities)
+            .transpose();
+        Ok(Some(Self {
+            url,
+            token,
+            roots: roots.map_err(Failure::of)?,
+            json: remote.json,
+        }))
     }
 
     /// Asks. `target` is path and query without a format.
-    pub(crate) async fn ask(&self, method: Method, target: &str, body: Bytes) -> Result<Asked, Failure> {
-        let authority = self.url.authority().ok_or_else(|| Failure::new("the admin address has no host"))?;
-        let port = authority.port_u16().unwrap_or(if self.is_tls() { 443 } else { 80 });
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        target: &str,
+        body: Bytes,
+    ) -> Result<Asked, Failure> {
+        let authority = self
+            .url
+            .authority()
+            .ok_or_else(|| Failure::new("the admin address has no host"))?;
+        let port = authority
+            .port_u16()
+            .unwrap_or(if self.is_tls() { 443 } else { 80 });
         let host = authority.host().trim_matches(['[', ']']);
         let connecting = timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port))).await;
         let stream = match connecting {
@@ -108,18 +132,23 @@ impl Client {
         stream: TcpStream,
     ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, Failure> {
         let roots = self.roots.clone();
-        let roots = roots.ok_or_else(|| Failure::new("the admin listener speaks TLS: give --ca-file"))?;
+        let roots =
+            roots.ok_or_else(|| Failure::new("the admin listener speaks TLS: give --ca-file"))?;
         let config = ClientConfig::builder_with_provider(tls::provider())
             .with_safe_default_protocol_versions()
             .map_err(Failure::of)?
             .with_root_certificates(roots)
             .with_no_client_auth();
         let name = ServerName::try_from(host.to_owned()).map_err(Failure::of)?;
-        TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(Failure::of)
+        TlsConnector::from(Arc::new(config))
+            .connect(name, stream)
+            .await
+            .map_err(Failure::of)
     }
 }
 
-const NO_TOKEN: &str = "no admin token: set WEIR_ADMIN_TOKEN, or name the data folder with --config or --data-dir";
+const NO_TOKEN: &str =
+    "no admin token: set WEIR_ADMIN_TOKEN, or name the data folder with --config or --data-dir";
 
 async fn send<I>(io: I, request: Request<Full<Bytes>>) -> Result<Asked, Failure>
 where
@@ -130,17 +159,23 @@ where
     let driving = tokio::spawn(connection);
     let response = sender.send_request(request).await.map_err(Failure::of)?;
     let status = response.status();
-    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
+        .collect()
+        .await;
     let body = body.map_err(Failure::of)?.to_bytes();
     driving.abort();
     if status == StatusCode::UNAUTHORIZED {
         return Err(Failure::new("the gateway does not accept this admin token"));
     }
-    Ok(Asked::Answer(status.is_success(), String::from_utf8_lossy(&body).into_owned()))
+    Ok(Asked::Answer(
+        status.is_success(),
+        String::from_utf8_lossy(&body).into_owned(),
+    ))
 }
 
 /// A file's content, for an upload.
 pub(crate) fn read_file(path: &Path) -> Result<Bytes, Failure> {
-    let content = std::fs::read(path).map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
+    let content =
+        std::fs::read(path).map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
     Ok(Bytes::from(content))
 }

@@ -33,8 +33,12 @@ pub fn run(cli: Cli) -> ExitCode {
     let ended = match command {
         Command::Serve(at) => serve(at),
         Command::Check(at) => check(at),
-        Command::Config(ConfigCommand::Reference { page: false }) => print(&config::reference::toml()),
-        Command::Config(ConfigCommand::Reference { page: true }) => print(&config::reference::page()),
+        Command::Config(ConfigCommand::Reference { page: false }) => {
+            print(&config::reference::toml())
+        }
+        Command::Config(ConfigCommand::Reference { page: true }) => {
+            print(&config::reference::page())
+        }
         Command::Config(ConfigCommand::Metrics) => print(&metrics::page()),
         Command::Status(remote) => online(&remote, Method::GET, "/v1/status", Bytes::new()),
         Command::Explain(command) => explain_key(&command),
@@ -72,7 +76,11 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 fn planned(at: Where) -> Result<Plan, Failure> {
-    let told = |findings: &[Finding]| findings.iter().for_each(|finding| tell(&finding.to_string()));
+    let told = |findings: &[Finding]| {
+        findings
+            .iter()
+            .for_each(|finding| tell(&finding.to_string()))
+    };
     match plan(at.config, at.data_dir) {
         Ok((plan, warnings)) => {
             told(&warnings);
@@ -86,7 +94,10 @@ fn planned(at: Where) -> Result<Plan, Failure> {
 }
 
 fn counted(findings: &[Finding]) -> String {
-    let errors = findings.iter().filter(|f| f.mistake.weight == Weight::Error).count();
+    let errors = findings
+        .iter()
+        .filter(|f| f.mistake.weight == Weight::Error)
+        .count();
     match errors {
         1 => "the configuration has 1 error".to_owned(),
         n => format!("the configuration has {n} errors"),
@@ -128,7 +139,11 @@ fn check(at: Where) -> Ended {
     for (policy, why) in &broken {
         tell(&format!("policies.{policy}: error: {why}"));
     }
-    if broken.is_empty() { print("the configuration is right\n") } else { Ok(ExitCode::FAILURE) }
+    if broken.is_empty() {
+        print("the configuration is right\n")
+    } else {
+        Ok(ExitCode::FAILURE)
+    }
 }
 
 /// Asks a running gateway and prints its answer.
@@ -137,19 +152,34 @@ fn online(remote: &Remote, method: Method, target: &str, body: Bytes) -> Ended {
         Some(Asked::Answer(true, text)) => print(&text),
         Some(Asked::Answer(false, text)) => Err(Failure::new(text.trim_end())),
         Some(Asked::NotRunning(why)) => Err(Failure::new(format!("no gateway runs there: {why}"))),
-        None => Err(Failure::new("no gateway runs on this data folder; or give --admin-url")),
+        None => Err(Failure::new(
+            "no gateway runs on this data folder; or give --admin-url",
+        )),
     }
 }
 
-fn ask(remote: &Remote, method: Method, target: &str, body: Bytes) -> Result<Option<Asked>, Failure> {
-    let Some(client) = Client::find(remote)? else { return Ok(None) };
-    runtime()?.block_on(client.ask(method, target, body)).map(Some)
+fn ask(
+    remote: &Remote,
+    method: Method,
+    target: &str,
+    body: Bytes,
+) -> Result<Option<Asked>, Failure> {
+    let Some(client) = Client::find(remote)? else {
+        return Ok(None);
+    };
+    runtime()?
+        .block_on(client.ask(method, target, body))
+        .map(Some)
 }
 
 fn explain_key(command: &Explain) -> Ended {
     let (bucket, key) = explain::parse_target(&command.target).map_err(Failure::new)?;
     let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let target = format!("/v1/explain?bucket={}&key={}", encoded(bucket.as_str()), encoded(key.as_str()));
+    let target = format!(
+        "/v1/explain?bucket={}&key={}",
+        encoded(bucket.as_str()),
+        encoded(key.as_str())
+    );
     match ask(&command.remote, Method::GET, &target, Bytes::new())? {
         Some(Asked::Answer(true, text)) => return print(&text),
         Some(Asked::Answer(false, text)) => return Err(Failure::new(text.trim_end())),
@@ -157,7 +187,9 @@ fn explain_key(command: &Explain) -> Ended {
     }
     let plan = planned(command.remote.at.clone())?;
     let index = open_existing(&plan)?;
-    let explained = runtime()?.block_on(explain::explain(&index, &bucket, &key)).map_err(Failure::of)?;
+    let explained = runtime()?
+        .block_on(explain::explain(&index, &bucket, &key))
+        .map_err(Failure::of)?;
     let explanation = explained.ok_or_else(|| Failure::new("there is no such bucket"))?;
     show(&explanation, command.remote.json)
 }
@@ -174,34 +206,62 @@ fn show<T: serde::Serialize + std::fmt::Display>(value: &T, json: bool) -> Ended
 fn open_existing(plan: &Plan) -> Result<weir_index::EmbeddedIndex, Failure> {
     let path = plan.config.data_dir.join(crate::site::INDEX_FILE);
     if !path.exists() {
-        return Err(Failure::new(format!("there is no index {}", path.display())));
+        return Err(Failure::new(format!(
+            "there is no index {}",
+            path.display()
+        )));
     }
     open_index(&plan.config)
 }
 
 fn policy(command: PolicyCommand) -> Ended {
-    let path = |name: &str| format!("/v1/policies/{}", utf8_percent_encode(name, NON_ALPHANUMERIC));
+    let path = |name: &str| {
+        format!(
+            "/v1/policies/{}",
+            utf8_percent_encode(name, NON_ALPHANUMERIC)
+        )
+    };
     match command {
         PolicyCommand::List(remote) => online(&remote, Method::GET, "/v1/policies", Bytes::new()),
-        PolicyCommand::Load { name, component, remote } => {
+        PolicyCommand::Load {
+            name,
+            component,
+            remote,
+        } => {
             let component = client::read_file(&component)?;
             tell(&format!("compiling {} bytes for {name}", component.len()));
             online(&remote, Method::POST, &path(&name), component)
         }
-        PolicyCommand::Activate { name, component, remote } => {
+        PolicyCommand::Activate {
+            name,
+            component,
+            remote,
+        } => {
             let body = choice(&component)?;
-            online(&remote, Method::POST, &format!("{}/activate", path(&name)), body)
+            online(
+                &remote,
+                Method::POST,
+                &format!("{}/activate", path(&name)),
+                body,
+            )
         }
     }
 }
 
 fn choice(component: &ComponentChoice) -> Result<Bytes, Failure> {
     let choice = match component {
-        ComponentChoice { builtin: Some(name), .. } => serde_json::json!({ "builtin": name }),
-        ComponentChoice { file: Some(file), .. } => serde_json::json!({ "file": absolute(file)? }),
+        ComponentChoice {
+            builtin: Some(name),
+            ..
+        } => serde_json::json!({ "builtin": name }),
+        ComponentChoice {
+            file: Some(file), ..
+        } => serde_json::json!({ "file": absolute(file)? }),
         ComponentChoice { .. } => serde_json::json!({ "configured": true }),
     };
-    serde_json::to_vec(&choice).map(Bytes::from).map_err(Failure::of)
+    serde_json::to_vec(&choice)
+        .map(Bytes::from)
+        .map_err(Failure::of)
 }
 
 fn absolute(file: &Path) -> Result<std::path::PathBuf, Failure> {
@@ -212,7 +272,11 @@ fn index(command: IndexCommand) -> Ended {
     match command {
         IndexCommand::Verify(remote) => verify_index(&remote),
         IndexCommand::Backup { file, remote } => backup(&file, &remote),
-        IndexCommand::Restore { file, new_epoch, at } => restore(&file, at, new_epoch),
+        IndexCommand::Restore {
+            file,
+            new_epoch,
+            at,
+        } => restore(&file, at, new_epoch),
     }
 }
 
@@ -238,14 +302,20 @@ fn verify_index(remote: &Remote) -> Ended {
             .map(|b| (b.id, b.meter as Arc<dyn weir_types::backend::Backend>))
             .collect();
         let progress = |line: String| tell(&line);
-        verify::verify(&index, &targets, &progress).await.map_err(Failure::of)
+        verify::verify(&index, &targets, &progress)
+            .await
+            .map_err(Failure::of)
     })?;
     show(&report, remote.json)?;
     Ok(verdict(report.is_clean()))
 }
 
 fn verdict(is_clean: bool) -> ExitCode {
-    if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if is_clean {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Whether a running gateway's report says that all is well.

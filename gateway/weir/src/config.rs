@@ -9,6 +9,7 @@ pub mod schema;
 mod similar;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 pub use load::{Loaded, Sources, load};
 pub use mistake::Finding;

@@ -106,10 +106,16 @@ pub async fn explain(
     bucket: &BucketName,
     key: &ObjectKey,
 ) -> Result<Option<Explanation>, IndexError> {
-    let Some(record) = index.bucket(bucket).await? else { return Ok(None) };
-    let versions = index.versions(record.incarnation, key, VERSIONS_MAX).await?;
+    let Some(record) = index.bucket(bucket).await? else {
+        return Ok(None);
+    };
+    let versions = index
+        .versions(record.incarnation, key, VERSIONS_MAX)
+        .await?;
     let tombstone = index.tombstone(record.incarnation, key).await?.is_some();
-    let outbox = index.due(Timestamp::from_millis(u64::MAX), OUTBOX_SCANNED_MAX).await?;
+    let outbox = index
+        .due(Timestamp::from_millis(u64::MAX), OUTBOX_SCANNED_MAX)
+        .await?;
     let mut explained = Vec::with_capacity(versions.len());
     for version in versions {
         explained.push(explain_version(index, version, &outbox).await?);
@@ -138,7 +144,10 @@ async fn explain_version(
         },
         created_at: copy.created_at.to_string(),
     };
-    let work = outbox.iter().filter_map(|entry| pending(entry, version.blob)).collect();
+    let work = outbox
+        .iter()
+        .filter_map(|entry| pending(entry, version.blob))
+        .collect();
     Ok(Version {
         version_id: version.version_id.to_string(),
         seq: version.seq.0,
@@ -148,7 +157,12 @@ async fn explain_version(
         storage_class: version.storage_class,
         policy: version.placement.revision,
         reason: version.placement.reason,
-        candidates: version.placement.candidates.iter().map(ToString::to_string).collect(),
+        candidates: version
+            .placement
+            .candidates
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         copies_wanted: version.placement.copies_wanted,
         blob: version.blob.to_string(),
         blob_refs: blob.as_ref().map_or(0, |blob| blob.refs),
@@ -157,7 +171,11 @@ async fn explain_version(
             Some(BlobState::Dead(_)) => "dead",
             None => "missing",
         },
-        copies: blob.iter().flat_map(|blob| &blob.copies).map(copy).collect(),
+        copies: blob
+            .iter()
+            .flat_map(|blob| &blob.copies)
+            .map(copy)
+            .collect(),
         work,
     })
 }
@@ -182,7 +200,11 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}/{}", self.bucket, self.key.escape_debug())?;
         if self.versions.is_empty() {
-            let why = if self.tombstone { "deleted; the delete is remembered" } else { "no such key" };
+            let why = if self.tombstone {
+                "deleted; the delete is remembered"
+            } else {
+                "no such key"
+            };
             writeln!(f, "  {why}")?;
         }
         for (i, version) in self.versions.iter().enumerate() {
@@ -198,15 +220,41 @@ impl fmt::Display for Explanation {
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "    {} bytes, etag {}, modified {}", self.bytes, self.etag, self.last_modified)?;
-        writeln!(f, "    placed by {}: {}", self.policy, self.reason.escape_debug())?;
-        writeln!(f, "    candidates {}; copies wanted {}", self.candidates.join(", "), self.copies_wanted)?;
-        writeln!(f, "    blob {} ({}, {} version(s))", self.blob, self.blob_state, self.blob_refs)?;
+        writeln!(
+            f,
+            "    {} bytes, etag {}, modified {}",
+            self.bytes, self.etag, self.last_modified
+        )?;
+        writeln!(
+            f,
+            "    placed by {}: {}",
+            self.policy,
+            self.reason.escape_debug()
+        )?;
+        writeln!(
+            f,
+            "    candidates {}; copies wanted {}",
+            self.candidates.join(", "),
+            self.copies_wanted
+        )?;
+        writeln!(
+            f,
+            "    blob {} ({}, {} version(s))",
+            self.blob, self.blob_state, self.blob_refs
+        )?;
         for copy in &self.copies {
-            writeln!(f, "    copy on {}: {}, since {}, key {}", copy.backend, copy.state, copy.created_at, copy.key)?;
+            writeln!(
+                f,
+                "    copy on {}: {}, since {}, key {}",
+                copy.backend, copy.state, copy.created_at, copy.key
+            )?;
         }
         for work in &self.work {
-            write!(f, "    waiting: {}, since {}, tried {} time(s)", work.kind, work.created_at, work.attempts)?;
+            write!(
+                f,
+                "    waiting: {}, since {}, tried {} time(s)",
+                work.kind, work.created_at, work.attempts
+            )?;
             match &work.last_error {
                 Some(error) => writeln!(f, ", last error: {}", error.escape_debug())?,
                 None => writeln!(f)?,

@@ -27,7 +27,10 @@ pub struct Generated {
 
 /// Makes the data folder when it is missing, for its owner alone.
 pub fn make_data_dir(data_dir: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir)
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data_dir)
 }
 
 /// What stands in the data folder, or `None` before the first start.
@@ -44,8 +47,11 @@ pub fn read(data_dir: &Path) -> io::Result<Option<Generated>> {
         return Err(named(&path, &io::Error::other(reason)));
     }
     let value = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-        line.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        line.map(|value| value.trim().to_owned())
+            .filter(|value| !value.is_empty())
     };
     let (Some(access_key_id), Some(secret), Some(admin_token)) =
         (value(ACCESS_KEY), value(SECRET), value(TOKEN))
@@ -53,7 +59,13 @@ pub fn read(data_dir: &Path) -> io::Result<Option<Generated>> {
         let reason = "it is damaged; remove it to have new credentials generated";
         return Err(named(&path, &io::Error::other(reason)));
     };
-    Ok(Some(Generated { root: RootCredential { access_key_id, secret }, admin_token }))
+    Ok(Some(Generated {
+        root: RootCredential {
+            access_key_id,
+            secret,
+        },
+        admin_token,
+    }))
 }
 
 /// What stands in the data folder; generated and stored durably when nothing does.
@@ -89,7 +101,9 @@ pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = PathBuf::from(temporary);
     // A leftover keeps its mode when it is opened again, so it goes first.
     match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(named(&temporary, &error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(named(&temporary, &error));
+        }
         _ => {}
     }
     let mut options = fs::OpenOptions::new();
@@ -120,12 +134,18 @@ const LOWER: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 fn text(entropy: &dyn Entropy, alphabet: &[u8; 32], chars: usize) -> String {
     let mut bytes = vec![0; chars];
     entropy.fill(&mut bytes);
-    bytes.iter().map(|byte| char::from(alphabet[usize::from(*byte) % alphabet.len()])).collect()
+    bytes
+        .iter()
+        .map(|byte| char::from(alphabet[usize::from(*byte) % alphabet.len()]))
+        .collect()
 }
 
 /// The lines printed at the start: ready to be pasted.
 pub fn greeting(endpoint: &str, region: &str, admin: &str, generated: &Generated) -> String {
-    let RootCredential { access_key_id: id, secret } = &generated.root;
+    let RootCredential {
+        access_key_id: id,
+        secret,
+    } = &generated.root;
     let token = &generated.admin_token;
     format!(
         "\

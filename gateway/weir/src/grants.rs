@@ -61,15 +61,28 @@ impl Pattern {
 impl Grant {
     fn of(config: &GrantConfig) -> Self {
         Self {
-            buckets: config.buckets.iter().map(|text| Pattern::parse(text)).collect(),
+            buckets: config
+                .buckets
+                .iter()
+                .map(|text| Pattern::parse(text))
+                .collect(),
             prefix: config.prefix.clone(),
-            actions: config.actions.iter().flat_map(|word| actions(word)).copied().collect(),
+            actions: config
+                .actions
+                .iter()
+                .flat_map(|word| actions(word))
+                .copied()
+                .collect(),
         }
     }
 
     fn everything() -> Self {
         let buckets = vec![Pattern::StartsWith(String::new())];
-        Self { buckets, prefix: String::new(), actions: actions("all").to_vec() }
+        Self {
+            buckets,
+            prefix: String::new(),
+            actions: actions("all").to_vec(),
+        }
     }
 
     fn allows(&self, action: Action, bucket: Option<&BucketName>, key: Option<&str>) -> bool {
@@ -94,7 +107,13 @@ fn actions(word: &str) -> &'static [Action] {
         "delete" => &[Action::Delete],
         "list" => &[Action::List],
         "admin" => &[Action::Admin],
-        "all" => &[Action::Read, Action::Write, Action::Delete, Action::List, Action::Admin],
+        "all" => &[
+            Action::Read,
+            Action::Write,
+            Action::Delete,
+            Action::List,
+            Action::Admin,
+        ],
         _ => &[],
     }
 }
@@ -122,7 +141,9 @@ impl Access {
         for credential in config.credentials.values() {
             let file = credential.secret_file.as_ref();
             let reference = Reference::one_of(file, credential.secret_env.as_ref());
-            let Ok(Some(reference)) = reference else { continue };
+            let Ok(Some(reference)) = reference else {
+                continue;
+            };
             let secret = reference.read(sources)?;
             let grants = credential.grants.iter().map(Grant::of).collect();
             table.put(&old, &credential.access_key_id, secret, grants);
@@ -139,19 +160,35 @@ impl Access {
 
 impl Table {
     fn put(&mut self, old: &Self, id: &str, secret: String, grants: Vec<Grant>) {
-        let Ok(principal) = Principal::parse(id) else { return };
+        let Ok(principal) = Principal::parse(id) else {
+            return;
+        };
         let same = old.0.get(id).filter(|entry| entry.secret == secret);
         let credential = match same {
             Some(entry) => Arc::clone(&entry.credential),
-            None => Arc::new(Credential { principal, secret: Secret::new(secret.clone()) }),
+            None => Arc::new(Credential {
+                principal,
+                secret: Secret::new(secret.clone()),
+            }),
         };
-        self.0.insert(id.to_owned(), Entry { credential, secret, grants });
+        self.0.insert(
+            id.to_owned(),
+            Entry {
+                credential,
+                secret,
+                grants,
+            },
+        );
     }
 }
 
 impl CredentialStore for Access {
     fn lookup(&self, access_key_id: &str) -> Option<Arc<Credential>> {
-        self.0.load().0.get(access_key_id).map(|entry| Arc::clone(&entry.credential))
+        self.0
+            .load()
+            .0
+            .get(access_key_id)
+            .map(|entry| Arc::clone(&entry.credential))
     }
 }
 
@@ -164,8 +201,14 @@ impl Grants for Access {
         key: Option<&str>,
     ) -> bool {
         let table = self.0.load();
-        let grants = table.0.get(who.as_str()).map(|entry| entry.grants.as_slice());
-        grants.unwrap_or_default().iter().any(|grant| grant.allows(action, bucket, key))
+        let grants = table
+            .0
+            .get(who.as_str())
+            .map(|entry| entry.grants.as_slice());
+        grants
+            .unwrap_or_default()
+            .iter()
+            .any(|grant| grant.allows(action, bucket, key))
     }
 }
 
@@ -184,7 +227,11 @@ mod tests {
 
     fn grant(buckets: &[&str], prefix: &str, actions: &[&str]) -> GrantConfig {
         let texts = |words: &[&str]| words.iter().map(|&w| w.to_owned()).collect();
-        GrantConfig { buckets: texts(buckets), prefix: prefix.into(), actions: texts(actions) }
+        GrantConfig {
+            buckets: texts(buckets),
+            prefix: prefix.into(),
+            actions: texts(actions),
+        }
     }
 
     #[test]
@@ -211,12 +258,18 @@ mod tests {
         );
         check(
             grant(&["*"], "", &["all"]),
-            &[(Admin, Some("any"), None, true), (Write, Some("any"), Some("k"), true)],
+            &[
+                (Admin, Some("any"), None, true),
+                (Write, Some("any"), Some("k"), true),
+            ],
         );
         check(
             grant(&["photos"], "2026/", &["all"]),
             &[(Admin, Some("photos"), None, false)],
         );
-        check(grant(&["*"], "", &[]), &[(Read, Some("any"), Some("k"), false)]);
+        check(
+            grant(&["*"], "", &[]),
+            &[(Read, Some("any"), Some("k"), false)],
+        );
     }
 }

@@ -4,9 +4,9 @@
 
 mod guard;
 mod pace;
-pub mod tls;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -131,7 +131,10 @@ impl Bound {
             };
             tokio::spawn(acceptor.run())
         };
-        Listener { stop, acceptors: self.0.into_iter().map(run).collect() }
+        Listener {
+            stop,
+            acceptors: self.0.into_iter().map(run).collect(),
+        }
     }
 }
 
@@ -184,7 +187,10 @@ impl<S: Service> Acceptor<S> {
         drop(self.socket);
         let ended = async { while connections.join_next().await.is_some() {} };
         if timeout(self.limits.drain_timeout, ended).await.is_err() {
-            tracing::warn!(connections = connections.len(), "closed before their requests ended");
+            tracing::warn!(
+                connections = connections.len(),
+                "closed before their requests ended"
+            );
         }
         connections.shutdown().await;
     }
@@ -222,7 +228,10 @@ struct Open {
 impl Open {
     fn new(counts: &Arc<Counts>, slot: OwnedSemaphorePermit) -> Self {
         counts.open.fetch_add(1, Ordering::Relaxed);
-        Self { counts: Arc::clone(counts), _slot: slot }
+        Self {
+            counts: Arc::clone(counts),
+            _slot: slot,
+        }
     }
 }
 
@@ -256,7 +265,11 @@ impl<S: Service> Connection<S> {
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self { service, limits, mut stopped } = self;
+        let Self {
+            service,
+            limits,
+            mut stopped,
+        } = self;
         let builder = http_builder(&limits);
         let rate = limits.body_bytes_per_second_min;
         let grace = limits.stall_timeout;
@@ -268,7 +281,9 @@ impl<S: Service> Connection<S> {
                 let request = request.map(|body| PacedBody::new(body, rate, grace));
                 let mut response = service.answer(request).await;
                 if closes {
-                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                    response
+                        .headers_mut()
+                        .insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<_, Infallible>(response.map(|body| busy.until_sent(body)))
             }

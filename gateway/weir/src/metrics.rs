@@ -53,9 +53,15 @@ macro_rules! metrics {
 }
 
 macro_rules! metric_type {
-    (counter) => { IntCounterVec };
-    (gauge) => { IntGaugeVec };
-    (histogram) => { HistogramVec };
+    (counter) => {
+        IntCounterVec
+    };
+    (gauge) => {
+        IntGaugeVec
+    };
+    (histogram) => {
+        HistogramVec
+    };
 }
 
 macro_rules! new_metric {
@@ -66,7 +72,10 @@ macro_rules! new_metric {
         IntGaugeVec::new(Opts::new($name, $help), $labels)
     };
     (histogram, $name:literal, $help:literal, $labels:expr) => {
-        HistogramVec::new(HistogramOpts::new($name, $help).buckets(BUCKETS.to_vec()), $labels)
+        HistogramVec::new(
+            HistogramOpts::new($name, $help).buckets(BUCKETS.to_vec()),
+            $labels,
+        )
     };
 }
 
@@ -182,7 +191,14 @@ pub struct BackendUse {
 }
 
 /// Kinds of work, in the order of the index's depths.
-pub const WORK_KINDS: [&str; 6] = ["replicate", "clean", "discard", "abort", "complete", "repair"];
+pub const WORK_KINDS: [&str; 6] = [
+    "replicate",
+    "clean",
+    "discard",
+    "abort",
+    "complete",
+    "repair",
+];
 
 impl Metrics {
     /// Everything in Prometheus' text format.
@@ -223,7 +239,11 @@ impl Metrics {
                 set(&self.limit_bytes, &[id], limit);
             }
             set(&self.breaker_open, &[id, "read"], u64::from(!used.closed.0));
-            set(&self.breaker_open, &[id, "write"], u64::from(!used.closed.1));
+            set(
+                &self.breaker_open,
+                &[id, "write"],
+                u64::from(!used.closed.1),
+            );
         }
     }
 
@@ -245,7 +265,11 @@ impl Metrics {
             add(&self.policy_decisions, &[policy], binding.decisions);
             add(&self.policy_nanoseconds, &[policy], binding.decision_nanos);
             add(&self.policy_calls, &[policy], binding.calls);
-            add(&self.policy_disagreements, &[policy], binding.determinism_mismatches);
+            add(
+                &self.policy_disagreements,
+                &[policy],
+                binding.determinism_mismatches,
+            );
             for (kind, count) in binding.faults {
                 add(&self.policy_faults, &[policy, kind.name()], count);
             }
@@ -259,7 +283,11 @@ impl Metrics {
             for (name, count) in &binding.guest {
                 add(&self.policy_counters, &[policy, name], *count);
             }
-            set(&self.policy_quarantined, &[policy], u64::from(binding.quarantined));
+            set(
+                &self.policy_quarantined,
+                &[policy],
+                u64::from(binding.quarantined),
+            );
             if let Some(revision) = binding.active {
                 set(&self.policy_info, &[policy, &revision.to_string()], 1);
             }
@@ -274,7 +302,11 @@ impl Metrics {
         let seconds = |age: &Option<Duration>| age.unwrap_or_default().as_secs();
         set(&self.outbox_age, &["any"], seconds(oldest));
         set(&self.outbox_age, &["replicate"], seconds(oldest_replicate));
-        set(&self.index_read_only, &[], u64::from(scrape.index_read_only));
+        set(
+            &self.index_read_only,
+            &[],
+            u64::from(scrape.index_read_only),
+        );
         set(&self.problems, &[], scrape.problems as u64);
         set(&self.build, &[crate::VERSION], 1);
         self.connections_accepted.reset();
@@ -282,8 +314,16 @@ impl Metrics {
         for (listener, counts) in listeners {
             let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
             set(&self.connections, &[listener], read(&counts.open));
-            add(&self.connections_accepted, &[listener], read(&counts.accepted));
-            add(&self.connections_refused, &[listener], read(&counts.refused));
+            add(
+                &self.connections_accepted,
+                &[listener],
+                read(&counts.accepted),
+            );
+            add(
+                &self.connections_refused,
+                &[listener],
+                read(&counts.refused),
+            );
         }
         if let Some(bytes) = crate::process::resident_bytes() {
             set(&self.resident, &[], bytes);
@@ -299,19 +339,33 @@ fn add(counter: &IntCounterVec, labels: &[&str], by: u64) {
 }
 
 fn set(gauge: &IntGaugeVec, labels: &[&str], to: u64) {
-    gauge.with_label_values(labels).set(i64::try_from(to).unwrap_or(i64::MAX));
+    gauge
+        .with_label_values(labels)
+        .set(i64::try_from(to).unwrap_or(i64::MAX));
 }
 
 impl Observer for Metrics {
     fn request(&self, record: &AccessRecord) {
         access_log::write(record);
-        let operation = if record.operation.is_empty() { "unknown" } else { record.operation };
+        let operation = if record.operation.is_empty() {
+            "unknown"
+        } else {
+            record.operation
+        };
         // Without an answer the client went away first: nginx's 499.
-        let status = if record.status == 0 { 499 } else { record.status };
+        let status = if record.status == 0 {
+            499
+        } else {
+            record.status
+        };
         let mut digits = [0; 3];
-        self.requests.with_label_values(&[operation, status_text(status, &mut digits)]).inc();
+        self.requests
+            .with_label_values(&[operation, status_text(status, &mut digits)])
+            .inc();
         if let Some(code) = record.error {
-            self.request_errors.with_label_values(&[operation, code]).inc();
+            self.request_errors
+                .with_label_values(&[operation, code])
+                .inc();
         }
         if !record.complete {
             self.requests_cut.with_label_values(&[operation]).inc();
@@ -327,8 +381,12 @@ impl Observer for Metrics {
     fn backend_call(&self, call: &BackendCall<'_>) {
         let backend = call.backend.as_str();
         let outcome = call.error.map_or("ok", outcome_name);
-        self.backend_calls.with_label_values(&[backend, call.operation, outcome]).inc();
-        let seconds = self.backend_call_seconds.with_label_values(&[backend, call.operation]);
+        self.backend_calls
+            .with_label_values(&[backend, call.operation, outcome])
+            .inc();
+        let seconds = self
+            .backend_call_seconds
+            .with_label_values(&[backend, call.operation]);
         seconds.observe(call.took.as_secs_f64());
     }
 
@@ -339,12 +397,16 @@ impl Observer for Metrics {
             WorkOutcome::Failed => "failed",
         };
         self.work.with_label_values(&[kind, outcome]).inc();
-        self.work_seconds.with_label_values(&[kind]).observe(took.as_secs_f64());
+        self.work_seconds
+            .with_label_values(&[kind])
+            .observe(took.as_secs_f64());
     }
 
     fn breaker(&self, backend: &BackendId, class: OperationClass, open: bool) {
         let to = if open { "open" } else { "closed" };
-        self.breaker_changes.with_label_values(&[backend.as_str(), class.name(), to]).inc();
+        self.breaker_changes
+            .with_label_values(&[backend.as_str(), class.name(), to])
+            .inc();
     }
 }
 
@@ -375,7 +437,10 @@ listener is on loopback. Histograms count seconds.
     );
     for (name, kind, labels, help) in TABLE {
         let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
-        page.push_str(&format!("| `{name}` | {kind} | {} | {help} |\n", labels.join(", ")));
+        page.push_str(&format!(
+            "| `{name}` | {kind} | {} | {help} |\n",
+            labels.join(", ")
+        ));
     }
     page
 }

@@ -47,9 +47,18 @@ pub struct Owned {
 impl Owned {
     /// `inner` on behalf of the index with this identity.
     pub fn new(id: BackendId, inner: Arc<dyn Backend>, identity: &IndexIdentity) -> Self {
-        let marker = Marker { site: identity.site.to_string(), epoch: identity.epoch.clone() };
+        let marker = Marker {
+            site: identity.site.to_string(),
+            epoch: identity.epoch.clone(),
+        };
         let confirmed = AtomicBool::new(false);
-        Self { id, inner, marker, confirmed, asking: Mutex::new(()) }
+        Self {
+            id,
+            inner,
+            marker,
+            confirmed,
+            asking: Mutex::new(()),
+        }
     }
 
     /// Whether the marker has been seen to be ours.

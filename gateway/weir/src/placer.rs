@@ -31,7 +31,13 @@ impl PolicyPlacer {
     pub fn new(host: Arc<PolicyHost>, config: &Config) -> Self {
         let rule = |(name, bucket): (&String, &crate::config::model::BucketConfig)| {
             let name = BucketName::parse(name).ok()?;
-            Some((name, Rule { policy: bucket.policy.clone(), factor: bucket.factor }))
+            Some((
+                name,
+                Rule {
+                    policy: bucket.policy.clone(),
+                    factor: bucket.factor,
+                },
+            ))
         };
         Self {
             host,
@@ -47,7 +53,11 @@ impl Placer for PolicyPlacer {
         let rule = self.buckets.get(request.bucket);
         let policy = rule.and_then(|rule| rule.policy.as_deref());
         let copies = rule.and_then(|rule| rule.factor).unwrap_or(request.copies);
-        let tags: Vec<_> = request.tags.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let tags: Vec<_> = request
+            .tags
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_str()))
+            .collect();
         let states: Vec<_> = backends.iter().map(state).collect();
         let input = policy::PlacementInput {
             facts_generation: FACTS_GENERATION,
@@ -71,12 +81,19 @@ impl Placer for PolicyPlacer {
         let policy = policy.unwrap_or(&self.default_policy);
         let decision = self.host.decide(policy, &input).map_err(|refused| {
             tracing::warn!(policy, why = %refused.why, "placement refused");
-            Error::new(ErrorCode::ServiceUnavailable, "The placement policy gave no answer.")
+            Error::new(
+                ErrorCode::ServiceUnavailable,
+                "The placement policy gave no answer.",
+            )
         })?;
         if let Some(fault) = &decision.fault {
             tracing::debug!(policy, %fault, revision = %decision.revision, "the policy failed; another decided");
         }
-        let candidates = decision.candidates.iter().map(|&index| index as usize).collect();
+        let candidates = decision
+            .candidates
+            .iter()
+            .map(|&index| index as usize)
+            .collect();
         Ok(Proposal {
             revision: decision.revision.to_string(),
             reason: decision.reason,
@@ -94,7 +111,11 @@ fn state(state: &BackendState) -> policy::BackendState {
         used_bytes: state.used_bytes,
         reserved_bytes: state.reserved_bytes,
         limit_bytes: state.bytes_max,
-        health: if state.healthy { policy::Health::Healthy } else { policy::Health::Down },
+        health: if state.healthy {
+            policy::Health::Healthy
+        } else {
+            policy::Health::Down
+        },
         writable: state.writable,
         latency_us: u32::try_from(state.latency_us).unwrap_or(u32::MAX),
         ..policy::BackendState::default()
@@ -112,7 +133,10 @@ fn operation(name: &str) -> policy::Operation {
 /// What policies are told once: the site and its backends, in the order of the configuration.
 pub fn facts(config: &Config) -> policy::StaticFacts {
     let labels = |labels: &std::collections::BTreeMap<String, String>| {
-        labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+        labels
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
     };
     let backend = |(id, backend): (&String, &crate::config::model::BackendConfig)| {
         let cost = &backend.cost;

@@ -119,10 +119,24 @@ impl Policies {
             let settings = serde_json::to_string(&policy.settings)
                 .map_err(|error| PolicyError::Refused(error.to_string()))?;
             let source = read_choice(&folder, &name).unwrap_or_else(|| configured.clone());
-            entries.insert(name, Mutex::new(Entry { settings, configured, source, seen: None }));
+            entries.insert(
+                name,
+                Mutex::new(Entry {
+                    settings,
+                    configured,
+                    source,
+                    seen: None,
+                }),
+            );
         }
         let facts = Arc::new(placer::facts(config));
-        let policies = Self { host, facts, folder, entries, problems };
+        let policies = Self {
+            host,
+            facts,
+            folder,
+            entries,
+            problems,
+        };
         for (name, entry) in &policies.entries {
             let mut entry = entry.lock();
             let source = entry.source.clone();
@@ -138,11 +152,16 @@ impl Policies {
 
     /// Checks that a policy's component loads with its settings, without a gateway.
     pub fn check(config: &Config) -> Result<Vec<(String, String)>, PolicyError> {
-        let scratch = Config { data_dir: PathBuf::new(), ..config.clone() };
+        let scratch = Config {
+            data_dir: PathBuf::new(),
+            ..config.clone()
+        };
         let problems = Arc::new(Problems::default());
         drop(Self::open(&scratch, Arc::clone(&problems))?);
         let named = problems.all().into_iter();
-        Ok(named.filter_map(|(what, why)| Some((what.strip_prefix("policy ")?.to_owned(), why))).collect())
+        Ok(named
+            .filter_map(|(what, why)| Some((what.strip_prefix("policy ")?.to_owned(), why)))
+            .collect())
     }
 
     /// All policies as they stand.
@@ -225,20 +244,33 @@ impl Policies {
             Source::Builtin(builtin) => {
                 let component = builtin::component(builtin).ok_or_else(|| {
                     let known = BUILTIN_POLICIES.join(", ");
-                    PolicyError::Refused(format!("no component {builtin:?} comes with Weir; known: {known}"))
+                    PolicyError::Refused(format!(
+                        "no component {builtin:?} comes with Weir; known: {known}"
+                    ))
                 })?;
                 return self.activate(name, settings, component);
             }
             Source::File(file) => file.clone(),
             Source::Uploaded => self.component_file(name),
         };
-        let id = self.host.load_file(name, &file, settings, &self.facts).map_err(refused)?;
+        let id = self
+            .host
+            .load_file(name, &file, settings, &self.facts)
+            .map_err(refused)?;
         self.host.activate(name, id).map_err(refused)?;
         Ok(id)
     }
 
-    fn activate(&self, name: &str, settings: &str, component: &[u8]) -> Result<RevisionId, PolicyError> {
-        let id = self.host.load(name, component, settings, &self.facts).map_err(refused)?;
+    fn activate(
+        &self,
+        name: &str,
+        settings: &str,
+        component: &[u8],
+    ) -> Result<RevisionId, PolicyError> {
+        let id = self
+            .host
+            .load(name, component, settings, &self.facts)
+            .map_err(refused)?;
         self.host.activate(name, id).map_err(refused)?;
         Ok(id)
     }
@@ -248,12 +280,15 @@ impl Policies {
         let path = choice_file(&self.folder, name);
         if source == entry.configured {
             match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error.into());
+                }
                 _ => {}
             }
         } else {
             std::fs::create_dir_all(&self.folder)?;
-            let text = serde_json::to_vec(&source).map_err(|e| PolicyError::Refused(e.to_string()))?;
+            let text =
+                serde_json::to_vec(&source).map_err(|e| PolicyError::Refused(e.to_string()))?;
             write_private(&path, &text)?;
         }
         entry.source = source;
@@ -278,7 +313,11 @@ fn refused(error: impl std::fmt::Display) -> PolicyError {
 }
 
 fn on_fault(word: &str) -> OnFault {
-    if word == "refuse" { OnFault::Refuse } else { OnFault::PreviousThenNative }
+    if word == "refuse" {
+        OnFault::Refuse
+    } else {
+        OnFault::PreviousThenNative
+    }
 }
 
 /// Enough of an id to tell revisions apart.

@@ -40,10 +40,21 @@ impl Reloader {
         let (now, mut asked) = mpsc::channel::<oneshot::Sender<()>>(1);
         let seen = Seen {
             credentials: look(&site.config, &sources),
-            certificates: certificates.iter().map(|c| Fingerprint::of(c.files())).collect(),
+            certificates: certificates
+                .iter()
+                .map(|c| Fingerprint::of(c.files()))
+                .collect(),
         };
         let current = site.config.clone();
-        let mut looker = Looker { site, sources, start, current, root, certificates, seen };
+        let mut looker = Looker {
+            site,
+            sources,
+            start,
+            current,
+            root,
+            certificates,
+            seen,
+        };
         let task = tokio::spawn(async move {
             loop {
                 let asker = tokio::select! {
@@ -141,7 +152,11 @@ impl Looker {
                 return problems.set("configuration", lines.join("\n"));
             }
         };
-        match self.site.access.set(&config, Some(&self.root), &self.sources) {
+        match self
+            .site
+            .access
+            .set(&config, Some(&self.root), &self.sources)
+        {
             Ok(count) => {
                 problems.clear("configuration");
                 tracing::info!(credentials = count, "credentials and grants read again");
@@ -149,11 +164,17 @@ impl Looker {
             Err(error) => return problems.set("configuration", error.to_string()),
         }
         // Secrets may stand in other files now; everything else takes a restart.
-        let rest = |config: &Config| Config { credentials: Default::default(), ..config.clone() };
+        let rest = |config: &Config| Config {
+            credentials: Default::default(),
+            ..config.clone()
+        };
         if rest(&config) == rest(&self.site.config) {
             problems.clear("restart");
         } else {
-            problems.set("restart", "the configuration has changed beyond credentials; that takes a restart".into());
+            problems.set(
+                "restart",
+                "the configuration has changed beyond credentials; that takes a restart".into(),
+            );
         }
         self.seen.credentials = look(&config, &self.sources);
         self.current = config;
@@ -162,7 +183,10 @@ impl Looker {
 
 /// How the configuration's file and its secrets look.
 fn look(config: &Config, sources: &Sources) -> Fingerprint {
-    let secrets = config.credentials.values().filter_map(|credential| credential.secret_file.clone());
+    let secrets = config
+        .credentials
+        .values()
+        .filter_map(|credential| credential.secret_file.clone());
     let files: Vec<PathBuf> = sources.file.iter().cloned().chain(secrets).collect();
     Fingerprint::of(files.iter().map(PathBuf::as_path))
 }

@@ -35,9 +35,12 @@ pub enum Reference {
 
 impl Reference {
     /// What is given of `file` and `variable`; `Err` when both are.
-    pub fn one_of(file: Option<&PathBuf>, variable: Option<&String>) -> Result<Option<Self>, ()> {
+    pub fn one_of(
+        file: Option<&PathBuf>,
+        variable: Option<&String>,
+    ) -> Result<Option<Self>, GivenTwice> {
         match (file, variable) {
-            (Some(_), Some(_)) => Err(()),
+            (Some(_), Some(_)) => Err(GivenTwice),
             (Some(file), None) => Ok(Some(Self::File(file.clone()))),
             (None, Some(variable)) => Ok(Some(Self::Variable(variable.clone()))),
             (None, None) => Ok(None),
@@ -80,6 +83,11 @@ impl fmt::Display for Reference {
     }
 }
 
+/// A secret is given as a file and as a variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a file and a variable are both given; one of the two")]
+pub struct GivenTwice;
+
 /// Why there is no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
@@ -96,18 +104,22 @@ pub enum Unreadable {
 
 fn read_file(path: &Path) -> Result<String, Unreadable> {
     use std::io::Read;
-    let failed = |error: std::io::Error| {
-        Unreadable::File(path.display().to_string(), error.to_string())
-    };
+    let failed =
+        |error: std::io::Error| Unreadable::File(path.display().to_string(), error.to_string());
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(SECRET_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
+    file.take(SECRET_BYTES_MAX)
+        .read_to_string(&mut text)
+        .map_err(failed)?;
     Ok(text)
 }
 
 /// Why a secret must not guard anything beyond loopback; `None` when it may.
 pub fn weakness(secret: &str) -> Option<&'static str> {
-    if WELL_KNOWN.iter().any(|known| known.eq_ignore_ascii_case(secret)) {
+    if WELL_KNOWN
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(secret))
+    {
         Some("the secret is one that everybody knows")
     } else if secret.chars().count() < SECRET_CHARS_MIN {
         Some("the secret has fewer than 16 characters")

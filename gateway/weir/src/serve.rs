@@ -237,9 +237,7 @@ pub fn admin_token(
     match Reference::one_of(admin.token_file.as_ref(), admin.token_env.as_ref()) {
         Ok(Some(reference)) => reference.read(sources).map_err(Failure::of),
         Ok(None) => Ok(generated.admin_token.clone()),
-        Err(()) => Err(Failure::new(
-            "admin: token_file and token_env are both given",
-        )),
+        Err(error) => Err(Failure::new(format!("admin token: {error}"))),
     }
 }
 

@@ -16,8 +16,8 @@ use weir_types::entropy::{Entropy, SystemEntropy};
 use weir_types::id::{BackendId, BucketName, SiteId};
 use weir_types::index::{Index, IndexError, Mutation, Refusal};
 
-use crate::config::model::{BackendConfig, Config, LimitsConfig};
 use crate::config::Sources;
+use crate::config::model::{BackendConfig, Config, LimitsConfig};
 use crate::error::Failure;
 use crate::grants::{Access, RootCredential};
 use crate::metrics::Metrics;
@@ -25,7 +25,7 @@ use crate::owner::{Owned, Ownership};
 use crate::placer::PolicyPlacer;
 use crate::policies::Policies;
 use crate::problems::Problems;
-use crate::secrets::Reference;
+use crate::secrets::{GivenTwice, Reference};
 
 /// A backend's owner is asked for this long at the start; later, whenever it answers.
 const OWNER_WAIT: Duration = Duration::from_secs(5);
@@ -86,7 +86,8 @@ pub fn open_backends(
         let named = |reason: String| Failure::new(format!("backend {name}: {reason}"));
         let id = BackendId::parse(name).map_err(|e| named(e.to_string()))?;
         let how = backend_config(backend, sources).map_err(named)?;
-        let raw = weir_backend::open(&how, Arc::clone(clock), Arc::clone(entropy)).map_err(named)?;
+        let raw =
+            weir_backend::open(&how, Arc::clone(clock), Arc::clone(entropy)).map_err(named)?;
         let meter = Arc::new(Metered::new(raw));
         let counted: Arc<dyn Backend> = Arc::<Metered>::clone(&meter);
         let owner = Arc::new(Owned::new(id.clone(), counted, &identity));
@@ -108,14 +109,21 @@ fn backend_config(
         }
         return Ok(weir_backend::BackendConfig::Fs(fs));
     }
-    let given = |text: &Option<String>, name: &str| text.clone().ok_or(format!("{name} is missing"));
-    let read = |reference: Result<Option<Reference>, ()>| {
-        let reference = reference.map_err(|()| "given twice".to_owned())?;
+    let given =
+        |text: &Option<String>, name: &str| text.clone().ok_or(format!("{name} is missing"));
+    let read = |reference: Result<Option<Reference>, GivenTwice>| {
+        let reference = reference.map_err(|e| e.to_string())?;
         let secret = reference.map(|r| r.read(sources).map_err(|e| e.to_string()));
         secret.transpose()
     };
-    let secret = read(Reference::one_of(config.secret_file.as_ref(), config.secret_env.as_ref()))?;
-    let token = Reference::one_of(config.session_token_file.as_ref(), config.session_token_env.as_ref());
+    let secret = read(Reference::one_of(
+        config.secret_file.as_ref(),
+        config.secret_env.as_ref(),
+    ))?;
+    let token = Reference::one_of(
+        config.session_token_file.as_ref(),
+        config.session_token_env.as_ref(),
+    );
     let mut s3 = S3BackendConfig::at(
         given(&config.endpoint, "endpoint")?.trim_end_matches('/'),
         given(&config.bucket, "bucket")?,
@@ -129,7 +137,8 @@ fn backend_config(
     s3.path_style = config.addressing == "path";
     s3.key_prefix = config.key_prefix.clone().unwrap_or_default();
     s3.storage_class.clone_from(&config.storage_class);
-    s3.server_side_encryption.clone_from(&config.server_side_encryption);
+    s3.server_side_encryption
+        .clone_from(&config.server_side_encryption);
     s3.sse_kms_key_id.clone_from(&config.kms_key_id);
     s3.ca_bundle.clone_from(&config.ca_file);
     s3.connect_timeout_ms = config.connect_timeout_ms;
@@ -156,7 +165,8 @@ impl Site {
         access.set(&config, root, sources).map_err(Failure::of)?;
 
         let (index, backends, policies, config) = {
-            let (clock, entropy, sources) = (Arc::clone(&clock), Arc::clone(&entropy), sources.clone());
+            let (clock, entropy, sources) =
+                (Arc::clone(&clock), Arc::clone(&entropy), sources.clone());
             let problems = Arc::clone(&problems);
             let opening = tokio::task::spawn_blocking(move || {
                 let index = Arc::new(open_index(&config)?);
@@ -171,15 +181,18 @@ impl Site {
         let metrics = Arc::new(Metrics::new().map_err(Failure::of)?);
         let observer: Arc<dyn Observer> = Arc::<Metrics>::clone(&metrics);
         let settings = settings(&config.limits, config.placement.factor);
-        let handles = backends.iter().zip(config.backends.values()).map(|(backend, config)| {
-            let facts = BackendFacts {
-                id: backend.id.clone(),
-                read_only: config.read_only,
-                bytes_max: config.bytes_max,
-            };
-            let owned: Arc<dyn Backend> = Arc::<Owned>::clone(&backend.owner);
-            (facts, owned)
-        });
+        let handles = backends
+            .iter()
+            .zip(config.backends.values())
+            .map(|(backend, config)| {
+                let facts = BackendFacts {
+                    id: backend.id.clone(),
+                    read_only: config.read_only,
+                    bytes_max: config.bytes_max,
+                };
+                let owned: Arc<dyn Backend> = Arc::<Owned>::clone(&backend.owner);
+                (facts, owned)
+            });
         let gateway = Gateway::new(Parts {
             index: Arc::<EmbeddedIndex>::clone(&index),
             backends: Backends::new(handles.collect(), &observer, &settings),
@@ -191,7 +204,17 @@ impl Site {
             crash: CrashPoints::none(),
             settings,
         });
-        let site = Self { config, gateway, index, backends, access, policies, metrics, problems, clock };
+        let site = Self {
+            config,
+            gateway,
+            index,
+            backends,
+            access,
+            policies,
+            metrics,
+            problems,
+            clock,
+        };
         site.make_buckets().await?;
         Ok(site)
     }
@@ -209,7 +232,9 @@ impl Site {
                 Ok(_) => tracing::info!(bucket = %name, "bucket created"),
                 Err(IndexError::Refused(Refusal::BucketExists)) => {}
                 // Reads and deletes go on without it; it is made at a later start.
-                Err(IndexError::Full) => tracing::warn!(bucket = %name, "not created: the index's disk is nearly full"),
+                Err(IndexError::Full) => {
+                    tracing::warn!(bucket = %name, "not created: the index's disk is nearly full")
+                }
                 Err(error) => return Err(Failure::of(error)),
             }
         }
@@ -231,7 +256,11 @@ async fn see_that_they_are_ours(backends: &[SiteBackend]) -> Result<(), Failure>
             Err(_elapsed) => tracing::warn!(backend = %backend.id, "did not answer yet"),
         }
     }
-    if foreign.is_empty() { Ok(()) } else { Err(Failure::new(foreign.join("\n"))) }
+    if foreign.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::new(foreign.join("\n")))
+    }
 }
 
 /// The core's settings.
@@ -253,7 +282,10 @@ pub fn settings(limits: &LimitsConfig, replication_factor: u8) -> Settings {
         retry_pause: (ms(limits.retry_pause_ms_min), ms(limits.retry_pause_ms_max)),
         reaper_interval: ms(limits.reaper_interval_ms),
         breaker_failures_max: limits.breaker_failures_max,
-        breaker_open: (ms(limits.breaker_open_ms_min), ms(limits.breaker_open_ms_max)),
+        breaker_open: (
+            ms(limits.breaker_open_ms_min),
+            ms(limits.breaker_open_ms_max),
+        ),
         keep_alive_after: ms(limits.keep_alive_after_ms),
         long_operations_max: limits.long_operations_max,
     }

@@ -75,7 +75,11 @@ pub struct BackendStatus {
 
 impl Site {
     /// How the site is now.
-    pub async fn status(&self, s3: &[SocketAddr], started_at: Timestamp) -> Result<Status, IndexError> {
+    pub async fn status(
+        &self,
+        s3: &[SocketAddr],
+        started_at: Timestamp,
+    ) -> Result<Status, IndexError> {
         let scrape = self.scrape().await?;
         let identity = self.index.identity();
         let (depth, oldest, _) = scrape.outbox;
@@ -104,7 +108,12 @@ impl Site {
             started_at: started_at.to_string(),
             s3: s3.to_vec(),
             index_read_only: scrape.index_read_only,
-            backends: scrape.ledger.iter().zip(&self.backends).map(backend).collect(),
+            backends: scrape
+                .ledger
+                .iter()
+                .zip(&self.backends)
+                .map(backend)
+                .collect(),
             outbox: WORK_KINDS.into_iter().zip(depth).collect(),
             outbox_oldest_seconds: oldest.map(|age| age.as_secs()),
             buckets: self.index.buckets().await?.len(),
@@ -141,7 +150,11 @@ impl Site {
         Ok(Scrape {
             meters: self.backends.iter().map(meter).collect(),
             ledger: self.gateway.backends().iter().map(used).collect(),
-            outbox: (outbox.depth, age(outbox.oldest), age(outbox.oldest_replicate)),
+            outbox: (
+                outbox.depth,
+                age(outbox.oldest),
+                age(outbox.oldest_replicate),
+            ),
             policies: self.policies.host().metrics(),
             index_read_only: self.index.is_read_only(),
             problems: self.problems.all().len(),
@@ -151,15 +164,24 @@ impl Site {
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "weir {} · site {} · since {}", self.version, self.site, self.started_at)?;
+        writeln!(
+            f,
+            "weir {} · site {} · since {}",
+            self.version, self.site, self.started_at
+        )?;
         let s3: Vec<_> = self.s3.iter().map(ToString::to_string).collect();
         writeln!(f, "s3 on {} · {} bucket(s)", s3.join(", "), self.buckets)?;
         if self.index_read_only {
-            writeln!(f, "READ-ONLY: the disk under the index is nearly full; reads and deletes work")?;
+            writeln!(
+                f,
+                "READ-ONLY: the disk under the index is nearly full; reads and deletes work"
+            )?;
         }
         writeln!(f, "\nbackends")?;
         for b in &self.backends {
-            let limit = b.bytes_max.map_or("no limit".to_owned(), |max| format!("limit {max}"));
+            let limit = b
+                .bytes_max
+                .map_or("no limit".to_owned(), |max| format!("limit {max}"));
             writeln!(
                 f,
                 "  {} ({}{}): reads {}, writes {}{} · {} copies, {} bytes, {} reserved, {limit}",
@@ -168,19 +190,31 @@ impl fmt::Display for Status {
                 if b.read_only { ", read-only" } else { "" },
                 b.reads,
                 b.writes,
-                if b.owner_confirmed { "" } else { ", owner not confirmed yet" },
+                if b.owner_confirmed {
+                    ""
+                } else {
+                    ", owner not confirmed yet"
+                },
                 b.copies,
                 b.bytes,
                 b.reserved_bytes,
             )?;
         }
         writeln!(f, "\nwork that waits")?;
-        let waiting: Vec<_> = self.outbox.iter().map(|(kind, n)| format!("{kind} {n}")).collect();
+        let waiting: Vec<_> = self
+            .outbox
+            .iter()
+            .map(|(kind, n)| format!("{kind} {n}"))
+            .collect();
         writeln!(f, "  {}", waiting.join(", "))?;
         if let Some(seconds) = self.outbox_oldest_seconds {
             writeln!(f, "  oldest {seconds} s")?;
         }
-        writeln!(f, "\npolicies (default {}, {} copies)", self.default_policy, self.factor)?;
+        writeln!(
+            f,
+            "\npolicies (default {}, {} copies)",
+            self.default_policy, self.factor
+        )?;
         for policy in &self.policies {
             writeln!(f, "  {policy}")?;
         }
@@ -203,9 +237,16 @@ impl fmt::Display for PolicyStatus {
             Source::File(file) => file.display().to_string(),
             Source::Uploaded => "uploaded".to_owned(),
         };
-        let active = self.active.as_deref().unwrap_or("none, the native default decides");
+        let active = self
+            .active
+            .as_deref()
+            .unwrap_or("none, the native default decides");
         let component = self.component.as_deref().unwrap_or("-");
-        write!(f, "{}: {component}, revision {active} ({source})", self.name)?;
+        write!(
+            f,
+            "{}: {component}, revision {active} ({source})",
+            self.name
+        )?;
         if !self.as_configured {
             write!(f, ", chosen by an operator")?;
         }

@@ -116,7 +116,9 @@ pub async fn verify(
         backends: Vec::new(),
     };
     for (id, backend) in backends {
-        report.backends.push(verify_backend(&**index, id, &**backend, progress).await?);
+        report
+            .backends
+            .push(verify_backend(&**index, id, &**backend, progress).await?);
     }
     Ok(report)
 }
@@ -129,10 +131,24 @@ pub async fn verify_backend(
     progress: Progress<'_>,
 ) -> Result<BackendReport, IndexError> {
     let ledger = index.ledger().await?;
-    let objects = ledger.iter().find(|(b, _)| b == id).map_or(0, |(_, l)| l.used_objects);
-    let passes = (objects / KEYS_PER_PASS_MAX + 1).next_power_of_two().min(SHARDS);
-    let report = BackendReport { backend: id.to_string(), ..BackendReport::default() };
-    let mut comparison = Comparison { index, id, backend, site: index.identity().site, report };
+    let objects = ledger
+        .iter()
+        .find(|(b, _)| b == id)
+        .map_or(0, |(_, l)| l.used_objects);
+    let passes = (objects / KEYS_PER_PASS_MAX + 1)
+        .next_power_of_two()
+        .min(SHARDS);
+    let report = BackendReport {
+        backend: id.to_string(),
+        ..BackendReport::default()
+    };
+    let mut comparison = Comparison {
+        index,
+        id,
+        backend,
+        site: index.identity().site,
+        report,
+    };
     for pass in 0..passes {
         let shards = (pass * SHARDS / passes)..((pass + 1) * SHARDS / passes);
         progress(format!("comparing {id}, pass {} of {passes}", pass + 1));
@@ -159,7 +175,10 @@ type Keys = HashMap<(BlobId, u32), u64>;
 
 impl Comparison<'_> {
     /// One pass over a range of shards. The inner error is the backend's.
-    async fn pass(&mut self, shards: &std::ops::Range<u64>) -> Result<Result<(), BackendError>, IndexError> {
+    async fn pass(
+        &mut self,
+        shards: &std::ops::Range<u64>,
+    ) -> Result<Result<(), BackendError>, IndexError> {
         let keys = match self.list(shards).await {
             Ok(keys) => keys,
             Err(error) => return Ok(Err(error)),
@@ -180,7 +199,10 @@ impl Comparison<'_> {
         let prefixes: Vec<_> = if is_all {
             vec![site]
         } else {
-            shards.clone().map(|shard| format!("{site}{shard:03x}/")).collect()
+            shards
+                .clone()
+                .map(|shard| format!("{site}{shard:03x}/"))
+                .collect()
         };
         for prefix in prefixes {
             let mut after: Option<String> = None;
@@ -210,7 +232,9 @@ impl Comparison<'_> {
         let mut after = None;
         loop {
             let page = self.index.copies_on(self.id, after, PAGE).await?;
-            let Some((blob, copy)) = page.last() else { return Ok(Ok(keys)) };
+            let Some((blob, copy)) = page.last() else {
+                return Ok(Ok(keys));
+            };
             after = Some((*blob, copy.attempt));
             for (blob, copy) in &page {
                 if !shards.contains(&shard(*blob)) {
@@ -245,7 +269,10 @@ impl Comparison<'_> {
             return Ok(Ok(()));
         };
         match stored {
-            None => self.found(Finding::Missing { key: key.to_string(), blob: blob.to_string() }),
+            None => self.found(Finding::Missing {
+                key: key.to_string(),
+                blob: blob.to_string(),
+            }),
             Some(stored) if stored.size != record.size => self.found(Finding::WrongSize {
                 key: key.to_string(),
                 index_bytes: record.size,
@@ -286,7 +313,10 @@ impl Comparison<'_> {
             match self.backend.head(&key).await {
                 Ok(None) => {}
                 Ok(Some(stored)) => {
-                    self.found(Finding::Unknown { key: key.to_string(), bytes: stored.size });
+                    self.found(Finding::Unknown {
+                        key: key.to_string(),
+                        bytes: stored.size,
+                    });
                 }
                 Err(error) => return Ok(Err(error)),
             }
@@ -299,7 +329,9 @@ impl Comparison<'_> {
         let mut after = None;
         loop {
             let page = self.index.intents(after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(keys) };
+            let Some(last) = page.last() else {
+                return Ok(keys);
+            };
             after = Some(last.intent);
             let here = page.iter().filter(|intent| intent.backend == *self.id);
             keys.extend(here.map(|intent| intent.key.as_str().to_owned()));
@@ -319,18 +351,33 @@ fn shard(blob: BlobId) -> u64 {
 }
 
 fn has_copy(blob: &BlobRecord, backend: &BackendId, attempt: u32) -> bool {
-    blob.copies.iter().any(|copy| copy.backend == *backend && copy.attempt == attempt)
+    blob.copies
+        .iter()
+        .any(|copy| copy.backend == *backend && copy.attempt == attempt)
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "index: {} rows, {} problem(s)", self.rows, self.index_problems_count)?;
+        writeln!(
+            f,
+            "index: {} rows, {} problem(s)",
+            self.rows, self.index_problems_count
+        )?;
         for problem in &self.index_problems {
             writeln!(f, "  {problem}")?;
         }
         for backend in &self.backends {
-            let BackendReport { backend: id, keys, copies, findings_count, .. } = backend;
-            writeln!(f, "backend {id}: {copies} copies, {keys} keys, {findings_count} finding(s)")?;
+            let BackendReport {
+                backend: id,
+                keys,
+                copies,
+                findings_count,
+                ..
+            } = backend;
+            writeln!(
+                f,
+                "backend {id}: {copies} copies, {keys} keys, {findings_count} finding(s)"
+            )?;
             for finding in &backend.findings {
                 writeln!(f, "  {finding}")?;
             }
@@ -338,7 +385,11 @@ impl fmt::Display for Report {
                 writeln!(f, "  not verified whole: {error}")?;
             }
         }
-        let verdict = if self.is_clean() { "clean" } else { "not clean" };
+        let verdict = if self.is_clean() {
+            "clean"
+        } else {
+            "not clean"
+        };
         writeln!(f, "{verdict}")
     }
 }
@@ -347,8 +398,15 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing { key, blob } => write!(f, "missing: {key} of blob {blob}"),
-            Self::WrongSize { key, index_bytes, backend_bytes } => {
-                write!(f, "wrong size: {key} has {backend_bytes} bytes instead of {index_bytes}")
+            Self::WrongSize {
+                key,
+                index_bytes,
+                backend_bytes,
+            } => {
+                write!(
+                    f,
+                    "wrong size: {key} has {backend_bytes} bytes instead of {index_bytes}"
+                )
             }
             Self::Unknown { key, bytes } => write!(f, "unknown: {key}, {bytes} bytes"),
         }

@@ -9,8 +9,8 @@ use tokio::net::TcpStream;
 use weir::config::model::Config;
 use weir::config::{Sources, load};
 use weir::serve::{Plan, Running};
-use weir_core::observe::Trace;
 use weir_core::object::Asker;
+use weir_core::observe::Trace;
 use weir_types::backend::Backend;
 use weir_types::body::{ExpectedDigests, Frame, IncomingBody};
 use weir_types::id::{BackendKey, BlobId, BucketName, ObjectKey, Principal, SiteId};
@@ -27,8 +27,14 @@ fn config(folder: &Path) -> Config {
 }
 
 async fn start(config: Config) -> Running {
-    let plan = Plan { config: config.clone(), sources: Sources::default(), start: config };
-    Running::start(plan).await.unwrap_or_else(|failure| panic!("{failure}"))
+    let plan = Plan {
+        config: config.clone(),
+        sources: Sources::default(),
+        start: config,
+    };
+    Running::start(plan)
+        .await
+        .unwrap_or_else(|failure| panic!("{failure}"))
 }
 
 /// A configuration with one backend, on free ports.
@@ -47,28 +53,48 @@ path = \"a\"
 /// Starts from a configuration file.
 async fn start_file(file: &Path, text: &str) -> Running {
     std::fs::write(file, text).expect("written");
-    let sources = Sources { file: Some(file.to_owned()), environment: Vec::new() };
+    let sources = Sources {
+        file: Some(file.to_owned()),
+        environment: Vec::new(),
+    };
     let loaded = load(&sources, Config::default());
-    let (config, _) = loaded.valid().unwrap_or_else(|findings| panic!("{findings:?}"));
-    let plan = Plan { config, sources, start: Config::default() };
-    Running::start(plan).await.unwrap_or_else(|failure| panic!("{failure}"))
+    let (config, _) = loaded
+        .valid()
+        .unwrap_or_else(|findings| panic!("{findings:?}"));
+    let plan = Plan {
+        config,
+        sources,
+        start: Config::default(),
+    };
+    Running::start(plan)
+        .await
+        .unwrap_or_else(|failure| panic!("{failure}"))
 }
 
 /// Asks the admin listener; gives status and text.
 async fn ask(url: &str, method: &str, target: &str, token: &str, body: Bytes) -> (u16, String) {
     let address = url.strip_prefix("http://").expect("plain");
     let stream = TcpStream::connect(address).await.expect("connected");
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("hands shaken");
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .expect("hands shaken");
     tokio::spawn(connection);
-    let mut request = http::Request::builder().method(method).uri(target).header("host", address);
+    let mut request = http::Request::builder()
+        .method(method)
+        .uri(target)
+        .header("host", address);
     if !token.is_empty() {
         request = request.header("authorization", token);
     }
     let request = request.body(Full::new(body)).expect("a request");
     let response = sender.send_request(request).await.expect("answered");
     let status = response.status().as_u16();
-    let body = response.into_body().collect().await.expect("whole").to_bytes();
+    let body = response
+        .into_body()
+        .collect()
+        .await
+        .expect("whole")
+        .to_bytes();
     (status, String::from_utf8_lossy(&body).into_owned())
 }
 
@@ -94,8 +120,16 @@ async fn put(running: &Running, key: &str, content: &'static [u8]) {
             frames: Box::pin(frames),
         },
     }));
-    let asker = Asker { principal: &principal, trace: &trace };
-    running.site().gateway.execute(operation, asker).await.expect("stored");
+    let asker = Asker {
+        principal: &principal,
+        trace: &trace,
+    };
+    running
+        .site()
+        .gateway
+        .execute(operation, asker)
+        .await
+        .expect("stored");
 }
 
 /// Waits until no work is left; the background runs by itself.
@@ -106,7 +140,9 @@ async fn settled(running: &Running) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(60), waiting).await.expect("it settles");
+    tokio::time::timeout(std::time::Duration::from_secs(60), waiting)
+        .await
+        .expect("it settles");
 }
 
 #[tokio::test]
@@ -114,7 +150,10 @@ async fn only_the_token_opens_the_admin_listener() {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let running = start(config(scratch.path())).await;
     let (root, token) = (running.generated.root.clone(), bearer(&running));
-    let s3 = format!("AWS4-HMAC-SHA256 Credential={}/20260101/us-east-1/s3/aws4_request", root.access_key_id);
+    let s3 = format!(
+        "AWS4-HMAC-SHA256 Credential={}/20260101/us-east-1/s3/aws4_request",
+        root.access_key_id
+    );
     let secret = format!("Bearer {}", root.secret);
     for (method, target, given, want) in [
         ("GET", "/healthz", "", 200),
@@ -148,7 +187,11 @@ async fn the_first_start_generates_and_the_second_keeps() {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let first = start(config(scratch.path())).await;
     let greeting = first.greeting();
-    for word in ["export AWS_ACCESS_KEY_ID=WEIR", "export AWS_ENDPOINT_URL=http://127.0.0.1:", "rclone"] {
+    for word in [
+        "export AWS_ACCESS_KEY_ID=WEIR",
+        "export AWS_ENDPOINT_URL=http://127.0.0.1:",
+        "rclone",
+    ] {
         assert!(greeting.contains(word), "{greeting}");
     }
     assert!(!first.s3_url.ends_with(":0"), "the real port is told");
@@ -156,18 +199,37 @@ async fn the_first_start_generates_and_the_second_keeps() {
 
     // A second one on the same data refuses, and disturbs nothing.
     let config_again = config(scratch.path());
-    let plan = Plan { config: config_again.clone(), sources: Sources::default(), start: config_again };
-    let refused = Running::start(plan).await.err().expect("refused").to_string();
+    let plan = Plan {
+        config: config_again.clone(),
+        sources: Sources::default(),
+        start: config_again,
+    };
+    let refused = Running::start(plan)
+        .await
+        .err()
+        .expect("refused")
+        .to_string();
     assert!(refused.contains("in use by another process"), "{refused}");
 
     let id = first.generated.root.access_key_id.clone();
     first.stop().await;
     let second = start(config(scratch.path())).await;
     assert_eq!(second.generated.root.access_key_id, id);
-    let (status, text) =
-        ask(&second.admin_url, "GET", "/v1/explain?bucket=photos&key=a%2Fb&format=text", &bearer(&second), Bytes::new()).await;
+    let (status, text) = ask(
+        &second.admin_url,
+        "GET",
+        "/v1/explain?bucket=photos&key=a%2Fb&format=text",
+        &bearer(&second),
+        Bytes::new(),
+    )
+    .await;
     assert_eq!(status, 200, "{text}");
-    for word in ["photos/a/b", "placed by spread@", "copy on disk-", "7 bytes"] {
+    for word in [
+        "photos/a/b",
+        "placed by spread@",
+        "copy on disk-",
+        "7 bytes",
+    ] {
         assert!(text.contains(word), "{word} is not in {text}");
     }
     second.stop().await;
@@ -183,8 +245,14 @@ async fn verification_finds_what_is_wrong_and_changes_nothing() {
     settled(&running).await;
     let token = bearer(&running);
     let verify = async || {
-        let (status, text) =
-            ask(&running.admin_url, "POST", "/v1/index/verify?format=text", &token, Bytes::new()).await;
+        let (status, text) = ask(
+            &running.admin_url,
+            "POST",
+            "/v1/index/verify?format=text",
+            &token,
+            Bytes::new(),
+        )
+        .await;
         assert_eq!(status, 200, "{text}");
         text
     };
@@ -195,9 +263,19 @@ async fn verification_finds_what_is_wrong_and_changes_nothing() {
     let photos = BucketName::parse("photos").expect("a valid name");
     let copy_of = async |key: &str| {
         let key = ObjectKey::parse(key).expect("a valid key");
-        let blob = site.index.lookup(&photos, &key).await.expect("readable").blob.expect("there");
+        let blob = site
+            .index
+            .lookup(&photos, &key)
+            .await
+            .expect("readable")
+            .blob
+            .expect("there");
         let copy = blob.copies[0].clone();
-        let backend = site.backends.iter().find(|b| b.id == copy.backend).expect("configured");
+        let backend = site
+            .backends
+            .iter()
+            .find(|b| b.id == copy.backend)
+            .expect("configured");
         (copy.key, std::sync::Arc::clone(&backend.meter))
     };
     let body = |text: &'static [u8]| -> weir_types::body::PutStream {
@@ -208,7 +286,11 @@ async fn verification_finds_what_is_wrong_and_changes_nothing() {
     let (short, backend) = copy_of("short").await;
     backend.delete(&short).await.expect("deleted");
     backend.put(&short, 4, body(b"some")).await.expect("put");
-    let stranger = BackendKey::of(&SiteId::parse("site-1").expect("a valid site"), BlobId(77), 1);
+    let stranger = BackendKey::of(
+        &SiteId::parse("site-1").expect("a valid site"),
+        BlobId(77),
+        1,
+    );
     backend.put(&stranger, 3, body(b"xyz")).await.expect("put");
 
     for _ in 0..2 {
@@ -216,8 +298,14 @@ async fn verification_finds_what_is_wrong_and_changes_nothing() {
         let text = verify().await;
         assert!(text.ends_with("not clean\n"), "{text}");
         assert!(text.contains(&format!("missing: {missing}")), "{text}");
-        assert!(text.contains(&format!("wrong size: {short} has 4 bytes instead of 12")), "{text}");
-        assert!(text.contains(&format!("unknown: {stranger}, 3 bytes")), "{text}");
+        assert!(
+            text.contains(&format!("wrong size: {short} has 4 bytes instead of 12")),
+            "{text}"
+        );
+        assert!(
+            text.contains(&format!("unknown: {stranger}, 3 bytes")),
+            "{text}"
+        );
         assert_eq!(text.matches("finding(s)").count(), 3, "{text}");
     }
     running.stop().await;
@@ -229,11 +317,21 @@ async fn policies_are_swapped_and_broken_ones_refused() {
     let running = start(config(scratch.path())).await;
     let token = bearer(&running);
     let post = async |target: &str, body: &[u8]| {
-        ask(&running.admin_url, "POST", target, &token, Bytes::copy_from_slice(body)).await
+        ask(
+            &running.admin_url,
+            "POST",
+            target,
+            &token,
+            Bytes::copy_from_slice(body),
+        )
+        .await
     };
     let (status, text) = post("/v1/policies/spread", b"no component").await;
     assert_eq!(status, 422, "{text}");
-    assert!(text.contains("not a valid component") && text.contains("decides on"), "{text}");
+    assert!(
+        text.contains("not a valid component") && text.contains("decides on"),
+        "{text}"
+    );
     let (status, text) = post("/v1/policies/unknown", b"").await;
     assert_eq!(status, 404, "{text}");
     assert!(text.contains("pack, spread"), "{text}");
@@ -249,23 +347,46 @@ async fn policies_are_swapped_and_broken_ones_refused() {
     let placed_by = async |running: &Running, key: &str| {
         let photos = BucketName::parse("photos").expect("a valid name");
         let key = ObjectKey::parse(key).expect("a valid key");
-        let found = running.site().index.lookup(&photos, &key).await.expect("readable");
+        let found = running
+            .site()
+            .index
+            .lookup(&photos, &key)
+            .await
+            .expect("readable");
         found.version.expect("there").placement.reason
     };
-    assert!(placed_by(&running, "by-spread").await.starts_with("spread:"));
+    assert!(
+        placed_by(&running, "by-spread")
+            .await
+            .starts_with("spread:")
+    );
     assert!(placed_by(&running, "by-pack").await.starts_with("pack:"));
     running.stop().await;
 
     // The operator's choice outlives a restart, until the configuration is chosen again.
     let running = start(config(scratch.path())).await;
     put(&running, "after-restart", b"1").await;
-    assert!(placed_by(&running, "after-restart").await.starts_with("pack:"));
+    assert!(
+        placed_by(&running, "after-restart")
+            .await
+            .starts_with("pack:")
+    );
     let body = Bytes::from_static(br#"{"configured": true}"#);
-    let (status, text) =
-        ask(&running.admin_url, "POST", "/v1/policies/spread/activate", &token, body).await;
+    let (status, text) = ask(
+        &running.admin_url,
+        "POST",
+        "/v1/policies/spread/activate",
+        &token,
+        body,
+    )
+    .await;
     assert_eq!(status, 200, "{text}");
     put(&running, "configured", b"1").await;
-    assert!(placed_by(&running, "configured").await.starts_with("spread:"));
+    assert!(
+        placed_by(&running, "configured")
+            .await
+            .starts_with("spread:")
+    );
     running.stop().await;
 }
 
@@ -278,13 +399,19 @@ async fn a_policy_file_is_watched_and_a_broken_one_leaves_the_old_in_force() {
     let running = start_file(&scratch.path().join("weir.toml"), &text).await;
     let mine = || {
         let status = running.site().policies.status();
-        status.into_iter().find(|p| p.name == "mine").expect("configured")
+        status
+            .into_iter()
+            .find(|p| p.name == "mine")
+            .expect("configured")
     };
     assert!(mine().component.is_some_and(|c| c.starts_with("pack ")));
 
     std::fs::write(&file, b"broken").expect("written");
     running.reload().await;
-    assert!(mine().component.is_some_and(|c| c.starts_with("pack ")), "the old one stays");
+    assert!(
+        mine().component.is_some_and(|c| c.starts_with("pack ")),
+        "the old one stays"
+    );
     assert!(running.site().problems.all().contains_key("policy mine"));
 
     std::fs::write(&file, weir_policy::builtin::SPREAD).expect("written");
@@ -314,9 +441,16 @@ async fn credentials_reload_live_and_broken_files_change_nothing() {
     let app = Principal::parse("APP").expect("a valid name");
     let may_read = |bucket: &str| {
         let bucket = BucketName::parse(bucket).expect("a valid name");
-        site.access.allows(&app, Action::Read, Some(&bucket), Some("k"))
+        site.access
+            .allows(&app, Action::Read, Some(&bucket), Some("k"))
     };
-    assert!(!running.has_root && site.access.lookup(&running.generated.root.access_key_id).is_none());
+    assert!(
+        !running.has_root
+            && site
+                .access
+                .lookup(&running.generated.root.access_key_id)
+                .is_none()
+    );
     assert!(may_read("one") && !may_read("two"));
     let credential = site.access.lookup("APP").expect("there");
 
@@ -324,20 +458,33 @@ async fn credentials_reload_live_and_broken_files_change_nothing() {
     running.reload().await;
     assert!(!may_read("one") && may_read("two"));
     let same = site.access.lookup("APP").expect("there");
-    assert!(std::sync::Arc::ptr_eq(&credential, &same), "an unchanged secret keeps its keys");
+    assert!(
+        std::sync::Arc::ptr_eq(&credential, &same),
+        "an unchanged secret keeps its keys"
+    );
 
     std::fs::write(&file, text("one", "colour = 1\n")).expect("written");
     running.reload().await;
     assert!(may_read("two"), "a broken file changes nothing");
     let problem = site.problems.all().remove("configuration").expect("told");
-    assert!(problem.contains("weir.toml:10:1") && problem.contains("unknown field"), "{problem}");
+    assert!(
+        problem.contains("weir.toml:10:1") && problem.contains("unknown field"),
+        "{problem}"
+    );
 
     std::fs::write(scratch.path().join("secret"), "another secret 0123456789").expect("written");
     std::fs::write(&file, text("one", "read_only = false\n")).expect("written");
     running.reload().await;
-    assert!(may_read("one") && site.problems.all().is_empty(), "{:?}", site.problems.all());
+    assert!(
+        may_read("one") && site.problems.all().is_empty(),
+        "{:?}",
+        site.problems.all()
+    );
     let renewed = site.access.lookup("APP").expect("there");
-    assert!(!std::sync::Arc::ptr_eq(&credential, &renewed), "a new secret has new keys");
+    assert!(
+        !std::sync::Arc::ptr_eq(&credential, &renewed),
+        "a new secret has new keys"
+    );
     running.stop().await;
 }
 
@@ -348,10 +495,21 @@ async fn a_backend_of_another_index_stops_the_start() {
     // The same directories under an index made anew.
     std::fs::remove_file(scratch.path().join("weir-data/index.redb")).expect("removed");
     let config = config(scratch.path());
-    let plan = Plan { config: config.clone(), sources: Sources::default(), start: config };
-    let refused = Running::start(plan).await.err().expect("refused").to_string();
+    let plan = Plan {
+        config: config.clone(),
+        sources: Sources::default(),
+        start: config,
+    };
+    let refused = Running::start(plan)
+        .await
+        .err()
+        .expect("refused")
+        .to_string();
     for id in ["disk-a", "disk-b", "disk-c"] {
-        assert!(refused.contains(&format!("backend {id} belongs to site")), "{refused}");
+        assert!(
+            refused.contains(&format!("backend {id} belongs to site")),
+            "{refused}"
+        );
     }
 }
 
@@ -365,8 +523,14 @@ fn a_backup_is_restored_as_it_was() {
         put(&running, "kept", b"content").await;
         settled(&running).await;
         let body = serde_json::to_vec(&serde_json::json!({ "file": backup })).expect("JSON");
-        let (status, text) =
-            ask(&running.admin_url, "POST", "/v1/index/backup", &bearer(&running), body.into()).await;
+        let (status, text) = ask(
+            &running.admin_url,
+            "POST",
+            "/v1/index/backup",
+            &bearer(&running),
+            body.into(),
+        )
+        .await;
         assert_eq!(status, 200, "{text}");
         running.stop().await;
     });
@@ -375,8 +539,14 @@ fn a_backup_is_restored_as_it_was() {
     weir::backup::restore(&backup, &index, false, &|_| {}).unwrap_or_else(|e| panic!("{e}"));
     runtime.block_on(async {
         let running = start(config(scratch.path())).await;
-        let (_, text) =
-            ask(&running.admin_url, "POST", "/v1/index/verify?format=text", &bearer(&running), Bytes::new()).await;
+        let (_, text) = ask(
+            &running.admin_url,
+            "POST",
+            "/v1/index/verify?format=text",
+            &bearer(&running),
+            Bytes::new(),
+        )
+        .await;
         assert!(text.ends_with("\nclean\n"), "{text}");
         running.stop().await;
     });

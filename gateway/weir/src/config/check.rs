@@ -21,7 +21,11 @@ const COMPONENT_BYTES_MAX: u64 = 32 << 20;
 
 /// Every mistake that the values as a whole have.
 pub fn check(config: &Config, sources: &Sources) -> Vec<Mistake> {
-    let mut check = Check { config, sources, mistakes: Vec::new() };
+    let mut check = Check {
+        config,
+        sources,
+        mistakes: Vec::new(),
+    };
     check.backends();
     check.placement();
     check.policies();
@@ -35,7 +39,8 @@ pub fn check(config: &Config, sources: &Sources) -> Vec<Mistake> {
 /// Whether every address is on loopback: only this machine connects.
 pub fn is_loopback(addresses: &[String]) -> bool {
     let on_loopback = |text: &String| {
-        text.parse::<SocketAddr>().is_ok_and(|address| address.ip().to_canonical().is_loopback())
+        text.parse::<SocketAddr>()
+            .is_ok_and(|address| address.ip().to_canonical().is_loopback())
     };
     addresses.iter().all(on_loopback)
 }
@@ -55,7 +60,8 @@ impl Check<'_> {
         let config = self.config;
         let table = Way::at(["backends"]);
         if config.backends.is_empty() {
-            let right = "at least one, such as [backends.disk-a] with kind = \"fs\" and path = \"…\"";
+            let right =
+                "at least one, such as [backends.disk-a] with kind = \"fs\" and path = \"…\"";
             self.error(table.clone(), "there is no backend", right);
         }
         for (id, backend) in &config.backends {
@@ -63,7 +69,11 @@ impl Check<'_> {
             match backend.kind.as_str() {
                 "fs" => self.directory(backend, &way),
                 "s3" => self.endpoint(backend, &way),
-                _ => self.error(way.key("kind"), "kind is missing", "kind = \"fs\" or kind = \"s3\""),
+                _ => self.error(
+                    way.key("kind"),
+                    "kind is missing",
+                    "kind = \"fs\" or kind = \"s3\"",
+                ),
             }
         }
         self.places_differ();
@@ -71,28 +81,52 @@ impl Check<'_> {
 
     fn directory(&mut self, backend: &BackendConfig, way: &Way) {
         match &backend.path {
-            None => self.error(way.key("path"), "path is missing", "path = \"/a/directory\""),
+            None => self.error(
+                way.key("path"),
+                "path is missing",
+                "path = \"/a/directory\"",
+            ),
             Some(path) if path.exists() && !path.is_dir() => {
                 let what = format!("{} is not a directory", path.display());
-                self.error(way.key("path"), what, "name a directory, or a place where one can be made");
+                self.error(
+                    way.key("path"),
+                    what,
+                    "name a directory, or a place where one can be made",
+                );
             }
             Some(_) => (),
         }
         for (field, is_given) in fields_of_s3(backend) {
             if is_given {
-                self.error(way.key(field), "this is for backends of kind \"s3\"", "remove it");
+                self.error(
+                    way.key(field),
+                    "this is for backends of kind \"s3\"",
+                    "remove it",
+                );
             }
         }
     }
 
     fn endpoint(&mut self, backend: &BackendConfig, way: &Way) {
         if backend.path.is_some() {
-            self.error(way.key("path"), "this is for backends of kind \"fs\"", "remove it");
+            self.error(
+                way.key("path"),
+                "this is for backends of kind \"fs\"",
+                "remove it",
+            );
         }
         for (field, is_missing, right) in [
-            ("endpoint", backend.endpoint.is_none(), "endpoint = \"https://…\""),
+            (
+                "endpoint",
+                backend.endpoint.is_none(),
+                "endpoint = \"https://…\"",
+            ),
             ("bucket", backend.bucket.is_none(), "bucket = \"…\""),
-            ("access_key_id", backend.access_key_id.is_none(), "access_key_id = \"…\""),
+            (
+                "access_key_id",
+                backend.access_key_id.is_none(),
+                "access_key_id = \"…\"",
+            ),
         ] {
             if is_missing {
                 self.error(way.key(field), format!("{field} is missing"), right);
@@ -100,11 +134,20 @@ impl Check<'_> {
         }
         let secret = (backend.secret_file.as_ref(), backend.secret_env.as_ref());
         self.secret(secret, "secret", true, way);
-        let token = (backend.session_token_file.as_ref(), backend.session_token_env.as_ref());
+        let token = (
+            backend.session_token_file.as_ref(),
+            backend.session_token_env.as_ref(),
+        );
         self.secret(token, "session_token", false, way);
-        if backend.kms_key_id.is_some() && backend.server_side_encryption.as_deref() != Some("aws:kms") {
+        if backend.kms_key_id.is_some()
+            && backend.server_side_encryption.as_deref() != Some("aws:kms")
+        {
             let right = "server_side_encryption = \"aws:kms\"";
-            self.error(way.key("kms_key_id"), "a KMS key is used only with KMS encryption", right);
+            self.error(
+                way.key("kms_key_id"),
+                "a KMS key is used only with KMS encryption",
+                right,
+            );
         }
         if let Some(file) = &backend.ca_file {
             self.pem_file(file, way.key("ca_file"));
@@ -117,9 +160,10 @@ impl Check<'_> {
         for (id, backend) in &self.config.backends {
             let (place, field) = match (&backend.path, &backend.endpoint, &backend.bucket) {
                 (Some(path), ..) => (canonical(path).display().to_string(), "path"),
-                (None, Some(endpoint), Some(bucket)) => {
-                    (format!("{}/{bucket}", endpoint.trim_end_matches('/')), "bucket")
-                }
+                (None, Some(endpoint), Some(bucket)) => (
+                    format!("{}/{bucket}", endpoint.trim_end_matches('/')),
+                    "bucket",
+                ),
                 _ => continue,
             };
             if let Some(other) = seen.insert(place, id) {
@@ -147,9 +191,16 @@ impl Check<'_> {
     }
 
     fn factor_fits(&mut self, factor: u8, way: Way) {
-        let writable = self.config.backends.values().filter(|b| !b.read_only).count();
+        let writable = self
+            .config
+            .backends
+            .values()
+            .filter(|b| !b.read_only)
+            .count();
         if usize::from(factor) > writable && writable > 0 {
-            let what = format!("{factor} copies need {factor} backends that take writes; there are {writable}");
+            let what = format!(
+                "{factor} copies need {factor} backends that take writes; there are {writable}"
+            );
             self.error(way, what, format!("at most {writable}, or more backends"));
         }
     }
@@ -176,7 +227,11 @@ impl Check<'_> {
                 (None, Some(file)) => self.component_exists(file, way.key("file")),
                 (None, None) if BUILTIN_POLICIES.contains(&name.as_str()) => (),
                 (None, None) => {
-                    self.error(way, "no component is named", "builtin = \"spread\" or file = \"….wasm\"");
+                    self.error(
+                        way,
+                        "no component is named",
+                        "builtin = \"spread\" or file = \"….wasm\"",
+                    );
                 }
             }
         }
@@ -218,38 +273,66 @@ impl Check<'_> {
             let id = credential.access_key_id.as_str();
             if let Some(other) = seen.insert(id, name).filter(|_| !id.is_empty()) {
                 let what = format!("`{other}` has this access key id already");
-                self.error(way.key("access_key_id"), what, "each credential needs its own");
+                self.error(
+                    way.key("access_key_id"),
+                    what,
+                    "each credential needs its own",
+                );
             }
         }
     }
 
     fn credential(&mut self, credential: &CredentialConfig, exposed: bool, way: &Way) {
         if credential.access_key_id.is_empty() {
-            self.error(way.key("access_key_id"), "access_key_id is missing", "access_key_id = \"…\"");
+            self.error(
+                way.key("access_key_id"),
+                "access_key_id is missing",
+                "access_key_id = \"…\"",
+            );
         } else if let Err(error) = Principal::parse(&credential.access_key_id) {
-            self.error(way.key("access_key_id"), "not a valid access key id", error.to_string());
+            self.error(
+                way.key("access_key_id"),
+                "not a valid access key id",
+                error.to_string(),
+            );
         }
-        let given = (credential.secret_file.as_ref(), credential.secret_env.as_ref());
+        let given = (
+            credential.secret_file.as_ref(),
+            credential.secret_env.as_ref(),
+        );
         if let Some((reference, secret)) = self.secret(given, "secret", true, way) {
             self.guards_enough(&reference, &secret, exposed, way);
         }
         if credential.grants.is_empty() {
             let right = "[[credentials.NAME.grants]] with buckets and actions";
             let what = "it may do nothing, because it has no grants";
-            self.mistakes.push(Mistake::warning(way.key("grants"), what, right));
+            self.mistakes
+                .push(Mistake::warning(way.key("grants"), what, right));
         }
         for (i, grant) in credential.grants.iter().enumerate() {
             let way = way.key("grants").entry(i);
             if grant.buckets.is_empty() {
-                self.error(way.key("buckets"), "buckets is missing", "buckets = [\"*\"] or names");
+                self.error(
+                    way.key("buckets"),
+                    "buckets is missing",
+                    "buckets = [\"*\"] or names",
+                );
             }
             if grant.actions.is_empty() {
-                self.error(way.key("actions"), "actions is missing", "actions = [\"read\", …] or [\"all\"]");
+                self.error(
+                    way.key("actions"),
+                    "actions is missing",
+                    "actions = [\"read\", …] or [\"all\"]",
+                );
             }
             for (j, pattern) in grant.buckets.iter().enumerate() {
                 if pattern.trim_end_matches('*').contains('*') {
                     let what = format!("{pattern:?} has a `*` that is not at its end");
-                    self.error(way.key("buckets").entry(j), what, "only the end of a name can be left open");
+                    self.error(
+                        way.key("buckets").entry(j),
+                        what,
+                        "only the end of a name can be left open",
+                    );
                 }
             }
         }
@@ -259,21 +342,31 @@ impl Check<'_> {
     fn guards_enough(&mut self, reference: &Reference, secret: &str, exposed: bool, way: &Way) {
         let mut note = |field: &str, what: String, right: &str| {
             let mistake = Mistake::error(way.key(field), what, right);
-            let mistake = if exposed { mistake } else {
+            let mistake = if exposed {
+                mistake
+            } else {
                 Mistake::warning(mistake.way, mistake.what, mistake.right)
             };
             self.mistakes.push(mistake);
         };
         if reference.is_world_readable() {
             let what = format!("{reference} can be read by everybody on this machine");
-            note("secret_file", what, "chmod 600, or 640 with a group of its own");
+            note(
+                "secret_file",
+                what,
+                "chmod 600, or 640 with a group of its own",
+            );
         }
         if let Some(weakness) = weakness(secret) {
             let field = match reference {
                 Reference::File(_) => "secret_file",
                 Reference::Variable(_) => "secret_env",
             };
-            note(field, weakness.to_owned(), "40 random characters, such as `openssl rand -base64 30` gives");
+            note(
+                field,
+                weakness.to_owned(),
+                "40 random characters, such as `openssl rand -base64 30` gives",
+            );
         }
     }
 
@@ -314,33 +407,55 @@ impl Check<'_> {
     fn listeners(&mut self) {
         let config = self.config;
         if config.s3.listen.is_empty() {
-            self.error(Way::at(["s3", "listen"]), "there is no address", "listen = [\"127.0.0.1:9000\"]");
+            self.error(
+                Way::at(["s3", "listen"]),
+                "there is no address",
+                "listen = [\"127.0.0.1:9000\"]",
+            );
         }
-        let s3 = (config.s3.tls_certificate_file.as_ref(), config.s3.tls_key_file.as_ref());
+        let s3 = (
+            config.s3.tls_certificate_file.as_ref(),
+            config.s3.tls_key_file.as_ref(),
+        );
         self.tls(s3, &Way::at(["s3"]));
-        let admin = (config.admin.tls_certificate_file.as_ref(), config.admin.tls_key_file.as_ref());
+        let admin = (
+            config.admin.tls_certificate_file.as_ref(),
+            config.admin.tls_key_file.as_ref(),
+        );
         let way = Way::at(["admin"]);
         self.tls(admin, &way);
         let exposed = !is_loopback(std::slice::from_ref(&config.admin.listen));
-        let given = (config.admin.token_file.as_ref(), config.admin.token_env.as_ref());
-        match self.secret(given, "token", exposed, &way) {
-            Some((reference, token)) => {
-                if exposed && reference.is_world_readable() {
-                    let what = format!("{reference} can be read by everybody on this machine");
-                    self.error(way.key("token_file"), what, "chmod 600");
-                }
-                if let Some(weakness) = weakness(&token).filter(|_| exposed) {
-                    self.error(way.clone(), weakness.replace("secret", "token"), "40 random characters");
-                }
+        let given = (
+            config.admin.token_file.as_ref(),
+            config.admin.token_env.as_ref(),
+        );
+        if let Some((reference, token)) = self.secret(given, "token", exposed, &way) {
+            if exposed && reference.is_world_readable() {
+                let what = format!("{reference} can be read by everybody on this machine");
+                self.error(way.key("token_file"), what, "chmod 600");
             }
-            None => (),
+            if let Some(weakness) = weakness(&token).filter(|_| exposed) {
+                self.error(
+                    way.clone(),
+                    weakness.replace("secret", "token"),
+                    "40 random characters",
+                );
+            }
         }
     }
 
     fn tls(&mut self, (chain, key): (Option<&PathBuf>, Option<&PathBuf>), way: &Way) {
         match (chain, key) {
-            (Some(_), None) => self.error(way.key("tls_key_file"), "tls_key_file is missing", "name the certificate's private key"),
-            (None, Some(_)) => self.error(way.key("tls_certificate_file"), "tls_certificate_file is missing", "name the certificate chain"),
+            (Some(_), None) => self.error(
+                way.key("tls_key_file"),
+                "tls_key_file is missing",
+                "name the certificate's private key",
+            ),
+            (None, Some(_)) => self.error(
+                way.key("tls_certificate_file"),
+                "tls_certificate_file is missing",
+                "name the certificate chain",
+            ),
             (Some(chain), Some(key)) => {
                 if let Err(error) = crate::listen::tls::read_certificate(chain, key) {
                     self.error(way.key("tls_certificate_file"), error.to_string(), "");
@@ -359,14 +474,30 @@ impl Check<'_> {
     fn limits(&mut self) {
         let limits = &self.config.limits;
         let pairs = [
-            ("retry_pause_ms_max", limits.retry_pause_ms_min, limits.retry_pause_ms_max),
-            ("breaker_open_ms_max", limits.breaker_open_ms_min, limits.breaker_open_ms_max),
-            ("object_bytes_max", limits.part_bytes_min, limits.object_bytes_max),
+            (
+                "retry_pause_ms_max",
+                limits.retry_pause_ms_min,
+                limits.retry_pause_ms_max,
+            ),
+            (
+                "breaker_open_ms_max",
+                limits.breaker_open_ms_min,
+                limits.breaker_open_ms_max,
+            ),
+            (
+                "object_bytes_max",
+                limits.part_bytes_min,
+                limits.object_bytes_max,
+            ),
         ];
         for (field, least, most) in pairs {
             if most < least {
                 let what = format!("{most} is less than the {least} it must reach");
-                self.error(Way::at(["limits", field]), what, format!("at least {least}"));
+                self.error(
+                    Way::at(["limits", field]),
+                    what,
+                    format!("at least {least}"),
+                );
             }
         }
     }
@@ -390,7 +521,10 @@ fn fields_of_s3(backend: &BackendConfig) -> [(&'static str, bool); 10] {
         ("session_token_env", backend.session_token_env.is_some()),
         ("ca_file", backend.ca_file.is_some()),
         ("storage_class", backend.storage_class.is_some()),
-        ("server_side_encryption", backend.server_side_encryption.is_some()),
+        (
+            "server_side_encryption",
+            backend.server_side_encryption.is_some(),
+        ),
     ]
 }
 

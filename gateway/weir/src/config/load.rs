@@ -7,20 +7,24 @@
 use std::path::{Path, PathBuf};
 
 use figment::providers::{Format, Toml};
-use figment::value::{Dict, Map, Num, Tag, Value};
+use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use toml_edit::ImDocument;
 
 use super::check;
 use super::mistake::{Finding, Locator, Mistake, Place, Way, Weight};
 use super::model::Config;
-use super::schema::{Field, Kind, Table};
-use super::similar::did_you_mean;
+use super::walk::Walk;
 
 /// Variables with this prefix are configuration: `WEIR_S3__REGION` is `s3.region`.
 pub const ENVIRONMENT_PREFIX: &str = "WEIR_";
 /// Variables with the prefix that are not: the command line's own.
-const NOT_CONFIGURATION: &[&str] = &["WEIR_ADMIN_TOKEN", "WEIR_ADMIN_URL", "WEIR_CONFIG", "WEIR_DATA_DIR"];
+const NOT_CONFIGURATION: &[&str] = &[
+    "WEIR_ADMIN_TOKEN",
+    "WEIR_ADMIN_URL",
+    "WEIR_CONFIG",
+    "WEIR_DATA_DIR",
+];
 
 /// Where a configuration comes from.
 #[derive(Debug, Clone, Default)]
@@ -38,13 +42,18 @@ impl Sources {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
-        Self { file, environment: std::env::vars_os().filter_map(text).collect() }
+        Self {
+            file,
+            environment: std::env::vars_os().filter_map(text).collect(),
+        }
     }
 
     /// The value of a variable.
     pub fn variable(&self, name: &str) -> Option<&str> {
         let mut variables = self.environment.iter();
-        variables.find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+        variables
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -60,8 +69,15 @@ pub struct Loaded {
 impl Loaded {
     /// The configuration, or all findings when there is an error among them.
     pub fn valid(self) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
-        let broken = self.findings.iter().any(|f| f.mistake.weight == Weight::Error);
-        if broken { Err(self.findings) } else { Ok((self.config, self.findings)) }
+        let broken = self
+            .findings
+            .iter()
+            .any(|f| f.mistake.weight == Weight::Error);
+        if broken {
+            Err(self.findings)
+        } else {
+            Ok((self.config, self.findings))
+        }
     }
 }
 
@@ -76,7 +92,10 @@ pub fn load(sources: &Sources, start: Config) -> Loaded {
         Err(error) => {
             let mistake = Mistake::error(Way::default(), format!("cannot be read: {error}"), "");
             let place = Place::File(file.clone(), 1, 1);
-            Loaded { config: start, findings: vec![Finding { place, mistake }] }
+            Loaded {
+                config: start,
+                findings: vec![Finding { place, mistake }],
+            }
         }
     }
 }
@@ -86,26 +105,44 @@ pub fn load_text(sources: &Sources, file: &Path, text: &str, start: Config) -> L
     let document = match ImDocument::parse(text.to_owned()) {
         Ok(document) => document,
         Err(error) => {
-            let locator = Locator { file, text, document: None };
+            let locator = Locator {
+                file,
+                text,
+                document: None,
+            };
             let place = locator.place_of_offset(error.span().map_or(0, |span| span.start));
             let what = error.message().trim().replace('\n', ", ");
             let mistake = Mistake::error(Way::default(), what, "");
-            return Loaded { config: start, findings: vec![Finding { place, mistake }] };
+            return Loaded {
+                config: start,
+                findings: vec![Finding { place, mistake }],
+            };
         }
     };
-    let locator = Locator { file, text, document: Some(&document) };
+    let locator = Locator {
+        file,
+        text,
+        document: Some(&document),
+    };
     let figment = Figment::from(Toml::string(text)).merge(Environment(&sources.environment));
-    let mut walk = Walk { figment: &figment, mistakes: Vec::new() };
+    let mut walk = Walk {
+        figment: &figment,
+        mistakes: Vec::new(),
+    };
     let config = match figment.extract::<Value>() {
         Ok(Value::Dict(_, dict)) => walk.config(dict, start),
         Ok(_) => start,
         Err(error) => {
-            walk.mistakes.push(Mistake::error(Way::default(), error.to_string(), ""));
+            walk.mistakes
+                .push(Mistake::error(Way::default(), error.to_string(), ""));
             start
         }
     };
     let mut mistakes = walk.mistakes;
-    let base = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let base = file
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let config = config.with_absolute_paths(base);
     let structural: Vec<Way> = mistakes.iter().map(|m| m.way.clone()).collect();
     let further = check::check(&config, sources);
@@ -140,10 +177,10 @@ fn environment_variable(figment: &Figment, way: &Way) -> Option<String> {
 }
 
 /// The environment as a layer. figment's own reads the process's; this one is given it.
-struct Environment<'a>(&'a [(String, String)]);
+pub(super) struct Environment<'a>(&'a [(String, String)]);
 
 impl Environment<'_> {
-    const NAME: &'static str = "environment";
+    pub(super) const NAME: &'static str = "environment";
 }
 
 impl Provider for Environment<'_> {
@@ -154,12 +191,16 @@ impl Provider for Environment<'_> {
     fn data(&self) -> figment::Result<Map<Profile, Dict>> {
         let mut dict = Value::from(Dict::new());
         for (name, value) in self.0 {
-            let Some(rest) = name.strip_prefix(ENVIRONMENT_PREFIX) else { continue };
+            let Some(rest) = name.strip_prefix(ENVIRONMENT_PREFIX) else {
+                continue;
+            };
             let key = rest.to_lowercase().replace("__", ".");
             if NOT_CONFIGURATION.contains(&name.as_str()) || key.split('.').any(str::is_empty) {
                 continue;
             }
-            let parsed = value.parse().unwrap_or_else(|never: std::convert::Infallible| match never {});
+            let parsed = value
+                .parse()
+                .unwrap_or_else(|never: std::convert::Infallible| match never {});
             insert(&mut dict, &key, parsed);
         }
         match dict {
@@ -182,196 +223,11 @@ fn insert(into: &mut Value, key: &str, value: Value) {
         match rest {
             None => drop(dict.insert(head.to_owned(), value)),
             Some(rest) => {
-                let inner = dict.entry(head.to_owned()).or_insert_with(|| Dict::new().into());
+                let inner = dict
+                    .entry(head.to_owned())
+                    .or_insert_with(|| Dict::new().into());
                 insert(inner, rest, value);
             }
         }
-    }
-}
-
-/// The walk of merged values along the schema.
-struct Walk<'a> {
-    figment: &'a Figment,
-    mistakes: Vec<Mistake>,
-}
-
-impl Walk<'_> {
-    fn config(&mut self, dict: Dict, start: Config) -> Config {
-        let clean = self.table(Config::TABLE, dict, &Way::default());
-        let read = Value::from(clean.clone()).deserialize::<Config>();
-        let mut config = match read {
-            Ok(config) => config,
-            Err(error) => {
-                let way = Way::at(error.path.iter().map(String::as_str));
-                self.mistakes.push(Mistake::error(way, error.kind.to_string(), ""));
-                return start;
-            }
-        };
-        if !clean.contains_key("backends") {
-            config.backends = start.backends;
-        }
-        if !clean.contains_key("data_dir") {
-            config.data_dir = start.data_dir;
-        }
-        config
-    }
-
-    fn table(&mut self, table: &Table, dict: Dict, way: &Way) -> Dict {
-        let mut clean = Dict::new();
-        for (name, value) in dict {
-            let way = way.key(&name);
-            let Some(field) = table.fields.iter().find(|field| field.name == name) else {
-                self.unknown(table, &name, way);
-                continue;
-            };
-            if let Some(value) = self.value(&field.kind, value, &way) {
-                clean.insert(name, value);
-            }
-        }
-        clean
-    }
-
-    fn unknown(&mut self, table: &Table, name: &str, way: Way) {
-        let names: Vec<_> = table.fields.iter().map(|field: &Field| field.name).collect();
-        let right = match did_you_mean(name, &names) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("known here: {}", names.join(", ")),
-        };
-        self.mistakes.push(Mistake::error(way, "unknown field", right));
-    }
-
-    /// The value if the kind fits, a note if not.
-    fn value(&mut self, kind: &Kind, value: Value, way: &Way) -> Option<Value> {
-        let tag = value.tag();
-        match (kind, value) {
-            (Kind::Text, value @ Value::String(..)) | (Kind::Flag, value @ Value::Bool(..)) => {
-                return Some(value);
-            }
-            (Kind::Open, Value::Dict(_, dict)) => return Some(Value::Dict(tag, dict)),
-            (Kind::Labels, Value::Dict(_, dict)) => {
-                let each = dict.into_iter().filter_map(|(name, value)| {
-                    let value = self.value(&Kind::Text, value, &way.key(&name))?;
-                    Some((name, value))
-                });
-                return Some(Value::Dict(tag, each.collect()));
-            }
-            (Kind::Table(table), Value::Dict(_, dict)) => {
-                return Some(Value::Dict(tag, self.table(table, dict, way)));
-            }
-            (Kind::Map(table, accepts), Value::Dict(_, dict)) => {
-                return Some(Value::Dict(tag, self.map(table, *accepts, dict, way)));
-            }
-            (Kind::Tables(table), Value::Array(_, entries)) => {
-                let each = entries.into_iter().enumerate().filter_map(|(i, entry)| {
-                    self.value(&Kind::Table(table), entry, &way.entry(i))
-                });
-                return Some(Value::Array(tag, each.collect()));
-            }
-            (Kind::List(of), Value::Array(_, entries)) => {
-                let each = entries.into_iter().enumerate();
-                let each = each.filter_map(|(i, entry)| self.value(of, entry, &way.entry(i)));
-                return Some(Value::Array(tag, each.collect()));
-            }
-            // The environment has no types: a text may look like a number, and a list be one word.
-            (Kind::Text | Kind::Checked(_) | Kind::Choice(_), Value::Num(_, number)) if self.is_variable(tag) => {
-                return self.value(kind, Value::String(tag, number_text(number)), way);
-            }
-            (Kind::Text, Value::Bool(_, flag)) if self.is_variable(tag) => {
-                return Some(Value::String(tag, flag.to_string()));
-            }
-            (Kind::List(_), Value::String(_, text)) if self.is_variable(tag) => {
-                let words = text.split(',').map(|word| Value::String(tag, word.trim().to_owned()));
-                return self.value(kind, Value::Array(tag, words.collect()), way);
-            }
-            (Kind::Integer(min, max), Value::Num(_, number)) => {
-                let allowed = u128::from(*min)..=u128::from(*max);
-                let fits = whole(number).is_some_and(|number| allowed.contains(&number));
-                if fits {
-                    return Some(Value::Num(tag, number));
-                }
-                let what = format!("{} is out of range", number_text(number));
-                self.wrong(way, what, kind);
-                return None;
-            }
-            (Kind::Checked(accepts), Value::String(_, text)) => {
-                if let Err(right) = accepts(&text) {
-                    let right = format!("it must be {right}");
-                    self.mistakes.push(Mistake::error(way.clone(), format!("{text:?} is not valid"), right));
-                    return None;
-                }
-                return Some(Value::String(tag, text));
-            }
-            (Kind::Choice(words), Value::String(_, text)) => {
-                if words.contains(&text.as_str()) {
-                    return Some(Value::String(tag, text));
-                }
-                let near = did_you_mean(&text, words).map(|near| format!(" (did you mean {near:?}?)"));
-                let what = format!("{text:?} is not known here{}", near.unwrap_or_default());
-                self.wrong(way, what, kind);
-                return None;
-            }
-            (_, other) => {
-                self.wrong(way, format!("{} is the wrong type", kind_of(&other)), kind);
-                return None;
-            }
-        }
-    }
-
-    fn map(
-        &mut self,
-        table: &Table,
-        accepts: fn(&str) -> Result<(), String>,
-        dict: Dict,
-        way: &Way,
-    ) -> Dict {
-        let mut clean = Dict::new();
-        for (name, value) in dict {
-            let way = way.key(&name);
-            if let Err(right) = accepts(&name) {
-                let what = format!("{name:?} is not a valid name");
-                self.mistakes.push(Mistake::error(way.clone(), what, right));
-            }
-            match value {
-                Value::Dict(tag, dict) => {
-                    clean.insert(name, Value::Dict(tag, self.table(table, dict, &way)));
-                }
-                other => self.wrong(&way, format!("{} is the wrong type", kind_of(&other)), &Kind::Open),
-            }
-        }
-        clean
-    }
-
-    fn wrong(&mut self, way: &Way, what: String, kind: &Kind) {
-        let right = format!("it must be {}", kind.in_words());
-        self.mistakes.push(Mistake::error(way.clone(), what, right));
-    }
-
-    fn is_variable(&self, tag: Tag) -> bool {
-        self.figment.get_metadata(tag).is_some_and(|m| m.name == Environment::NAME)
-    }
-}
-
-/// The number, when it is whole and not negative. figment keeps what TOML reads as signed.
-fn whole(number: Num) -> Option<u128> {
-    number.to_u128().or_else(|| u128::try_from(number.to_i128()?).ok())
-}
-
-fn number_text(number: Num) -> String {
-    match (number.to_u128(), number.to_i128(), number.to_f64()) {
-        (Some(whole), ..) => whole.to_string(),
-        (None, Some(signed), _) => signed.to_string(),
-        (None, None, Some(fraction)) => fraction.to_string(),
-        (None, None, None) => "this number".into(),
-    }
-}
-
-fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::String(..) | Value::Char(..) => "a text",
-        Value::Bool(..) => "true or false",
-        Value::Num(..) => "a number",
-        Value::Empty(..) => "nothing",
-        Value::Dict(..) => "a table",
-        Value::Array(..) => "a list",
     }
 }

@@ -21,7 +21,11 @@ pub struct Way(pub Vec<Step>);
 impl Way {
     /// From keys: `at(["backends", "disk-a", "path"])`.
     pub fn at<'a>(keys: impl IntoIterator<Item = &'a str>) -> Self {
-        Self(keys.into_iter().map(|key| Step::Key(key.to_owned())).collect())
+        Self(
+            keys.into_iter()
+                .map(|key| Step::Key(key.to_owned()))
+                .collect(),
+        )
     }
 
     /// One key further.
@@ -86,12 +90,20 @@ pub struct Mistake {
 impl Mistake {
     /// An error.
     pub fn error(way: Way, what: impl Into<String>, right: impl Into<String>) -> Self {
-        Self { way, what: what.into(), right: right.into(), weight: Weight::Error }
+        Self {
+            way,
+            what: what.into(),
+            right: right.into(),
+            weight: Weight::Error,
+        }
     }
 
     /// A warning.
     pub fn warning(way: Way, what: impl Into<String>, right: impl Into<String>) -> Self {
-        Self { weight: Weight::Warning, ..Self::error(way, what, right) }
+        Self {
+            weight: Weight::Warning,
+            ..Self::error(way, what, right)
+        }
     }
 }
 
@@ -127,7 +139,12 @@ pub struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Mistake { way, what, right, weight } = &self.mistake;
+        let Mistake {
+            way,
+            what,
+            right,
+            weight,
+        } = &self.mistake;
         let word = match weight {
             Weight::Error => "error",
             Weight::Warning => "warning",
@@ -137,7 +154,11 @@ impl fmt::Display for Finding {
             write!(f, "{way}: ")?;
         }
         write!(f, "{what}")?;
-        if right.is_empty() { Ok(()) } else { write!(f, "; {right}") }
+        if right.is_empty() {
+            Ok(())
+        } else {
+            write!(f, "; {right}")
+        }
     }
 }
 
@@ -154,7 +175,10 @@ pub struct Locator<'a> {
 impl Locator<'_> {
     /// Line and column of the value, or of the nearest table around it.
     pub fn place(&self, way: &Way) -> Place {
-        let offset = self.document.and_then(|d| offset_of(d.as_item(), &way.0)).unwrap_or(0);
+        let offset = self
+            .document
+            .and_then(|d| offset_of(d.as_item(), &way.0))
+            .unwrap_or(0);
         self.place_of_offset(offset)
     }
 
@@ -171,9 +195,7 @@ impl Locator<'_> {
 /// begins; the deepest that exists.
 fn offset_of(item: &Item, steps: &[Step]) -> Option<usize> {
     let start = |span: Option<std::ops::Range<usize>>| span.map(|span| span.start);
-    let Some((step, rest)) = steps.split_first() else {
-        return None;
-    };
+    let (step, rest) = steps.split_first()?;
     match step {
         Step::Key(key) => {
             let table = item.as_table_like()?;
@@ -204,7 +226,10 @@ fn offset_of(item: &Item, steps: &[Step]) -> Option<usize> {
 }
 
 fn key_offset(table: &dyn TableLike, key: &str) -> Option<usize> {
-    let own = table.key(key).and_then(toml_edit::Key::span).map(|span| span.start);
+    let own = table
+        .key(key)
+        .and_then(toml_edit::Key::span)
+        .map(|span| span.start);
     // A table that has only sub-tables has no key of its own: the first below it counts.
     own.or_else(|| {
         let span = table.get(key).and_then(Item::span);

@@ -11,8 +11,14 @@ pub fn toml() -> String {
     for line in Config::TABLE.doc {
         comment(&mut out, line);
     }
-    comment(&mut out, " Every field can also be given as an environment variable: `WEIR_`, then the way in");
-    comment(&mut out, " capitals with `__` between its parts, such as `WEIR_S3__REGION`.");
+    comment(
+        &mut out,
+        " Every field can also be given as an environment variable: `WEIR_`, then the way in",
+    );
+    comment(
+        &mut out,
+        " capitals with `__` between its parts, such as `WEIR_S3__REGION`.",
+    );
     out.push('\n');
     table(&mut out, Config::TABLE, "");
     out
@@ -79,7 +85,11 @@ fn plain(out: &mut String, field: &Field) {
         (None, "") => "\"\"".to_owned(),
         (None, example) => example.to_owned(),
     };
-    let note = if default.is_none() { "  # no default" } else { "" };
+    let note = if default.is_none() {
+        "  # no default"
+    } else {
+        ""
+    };
     let _infallible = writeln!(out, "#{} = {shown}{note}\n", field.name);
 }
 
@@ -106,7 +116,11 @@ fn nested(out: &mut String, field: &Field, way: &str) {
         comment(out, line);
     }
     // Tables that stand for any number of others are only an example.
-    let mark = if matches!(field.kind, Kind::Table(_)) && !way.contains('.') { "" } else { "#" };
+    let mark = if matches!(field.kind, Kind::Table(_)) && !way.contains('.') {
+        ""
+    } else {
+        "#"
+    };
     let _infallible = writeln!(out, "{mark}{header}\n");
     let inner_way = header.trim_matches(['[', ']']).to_owned();
     table(out, inner, &inner_way);

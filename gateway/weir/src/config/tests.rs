@@ -9,11 +9,15 @@ use super::model::Config;
 use super::reference;
 
 /// A configuration that is right, apart from what a case puts behind it.
-const RIGHT: &str = "[backends.a]\nkind = \"fs\"\npath = \"a\"\n[backends.b]\nkind = \"fs\"\npath = \"b\"\n";
+const RIGHT: &str =
+    "[backends.a]\nkind = \"fs\"\npath = \"a\"\n[backends.b]\nkind = \"fs\"\npath = \"b\"\n";
 
 fn sources(environment: &[(&str, &str)]) -> Sources {
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    Sources { file: None, environment: environment.iter().map(own).collect() }
+    Sources {
+        file: None,
+        environment: environment.iter().map(own).collect(),
+    }
 }
 
 /// All findings as text, for a file in `folder`.
@@ -21,7 +25,11 @@ fn findings_in(folder: &Path, text: &str, environment: &[(&str, &str)]) -> Vec<S
     let file = folder.join("weir.toml");
     let loaded = load_text(&sources(environment), &file, text, Config::default());
     let start = format!("{}/", folder.display());
-    loaded.findings.iter().map(|f| f.to_string().replace(&start, "")).collect()
+    loaded
+        .findings
+        .iter()
+        .map(|f| f.to_string().replace(&start, ""))
+        .collect()
 }
 
 /// Exactly one finding, which begins with `place` and holds every word.
@@ -29,7 +37,10 @@ fn check(text: &str, place: &str, words: &[&str]) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let found = findings_in(scratch.path(), text, &[]);
     assert_eq!(found.len(), 1, "{text}\n{found:#?}");
-    assert!(found[0].starts_with(place), "{text}\n{found:#?}, not at {place}");
+    assert!(
+        found[0].starts_with(place),
+        "{text}\n{found:#?}, not at {place}"
+    );
     for word in words {
         assert!(found[0].contains(word), "{found:#?} lacks {word:?}");
     }
@@ -38,50 +49,179 @@ fn check(text: &str, place: &str, words: &[&str]) {
 /// Text behind [`RIGHT`]; lines count from its first.
 fn check_behind(text: &str, line: usize, column: usize, words: &[&str]) {
     let line = RIGHT.lines().count() + line;
-    check(&format!("{RIGHT}{text}"), &format!("weir.toml:{line}:{column}: error: "), words);
+    check(
+        &format!("{RIGHT}{text}"),
+        &format!("weir.toml:{line}:{column}: error: "),
+        words,
+    );
 }
 
 #[test]
 fn a_right_configuration_has_no_findings() {
     let scratch = tempfile::tempdir().expect("a scratch folder");
-    assert_eq!(findings_in(scratch.path(), RIGHT, &[]), Vec::<String>::new());
+    assert_eq!(
+        findings_in(scratch.path(), RIGHT, &[]),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
 fn mistakes_are_told_with_place_and_what_would_be_right() {
     for (text, line, column, words) in [
-        ("[s3]\nregoin = \"x\"\n", 2, 1, &["s3.regoin", "unknown field", "did you mean `region`"][..]),
+        (
+            "[s3]\nregoin = \"x\"\n",
+            2,
+            1,
+            &["s3.regoin", "unknown field", "did you mean `region`"][..],
+        ),
         ("[s4]\n", 1, 2, &["s4: unknown field", "did you mean `s3`"]),
-        ("[log]\ncolour = true\n", 2, 1, &["log.colour", "known here: format, filter"]),
-        ("[s3]\nconnections_max = \"many\"\n", 2, 1, &["a text is the wrong type", "a whole number from 1 to 1000000"]),
-        ("[s3]\nconnections_max = 0\n", 2, 1, &["0 is out of range", "from 1 to 1000000"]),
-        ("[s3]\n  idle_timeout_ms = -1\n", 2, 3, &["-1 is out of range", "at least 1"]),
-        ("[s3]\nidle_timeout_ms = 1.5\n", 2, 1, &["1.5 is out of range"]),
-        ("[s3]\nlisten = [\"127.0.0.1:9000\", \"localhost\"]\n", 2, 29, &["s3.listen[1]", "127.0.0.1:9000"]),
-        ("[log]\nformat = \"jsno\"\n", 2, 1, &["did you mean \"json\"?", "\"text\", \"json\""]),
+        (
+            "[log]\ncolour = true\n",
+            2,
+            1,
+            &["log.colour", "known here: format, filter"],
+        ),
+        (
+            "[s3]\nconnections_max = \"many\"\n",
+            2,
+            1,
+            &[
+                "a text is the wrong type",
+                "a whole number from 1 to 1000000",
+            ],
+        ),
+        (
+            "[s3]\nconnections_max = 0\n",
+            2,
+            1,
+            &["0 is out of range", "from 1 to 1000000"],
+        ),
+        (
+            "[s3]\n  idle_timeout_ms = -1\n",
+            2,
+            3,
+            &["-1 is out of range", "at least 1"],
+        ),
+        (
+            "[s3]\nidle_timeout_ms = 1.5\n",
+            2,
+            1,
+            &["1.5 is out of range"],
+        ),
+        (
+            "[s3]\nlisten = [\"127.0.0.1:9000\", \"localhost\"]\n",
+            2,
+            29,
+            &["s3.listen[1]", "127.0.0.1:9000"],
+        ),
+        (
+            "[log]\nformat = \"jsno\"\n",
+            2,
+            1,
+            &["did you mean \"json\"?", "\"text\", \"json\""],
+        ),
         ("[log]\nfilter = \"info,weir=lod\"\n", 2, 1, &["log.filter"]),
-        ("[placement]\nfactor = 3\n", 2, 1, &["3 copies need 3 backends", "there are 2"]),
-        ("[placement]\npolicy = \"sprd\"\n", 2, 1, &["no policy \"sprd\"", "did you mean \"spread\"?"]),
-        ("[buckets.photos]\npolicy = \"x\"\n", 2, 1, &["buckets.photos.policy", "known: pack, spread"]),
-        ("[buckets.Photos]\n", 1, 10, &["\"Photos\" is not a valid name", "lowercase"]),
+        (
+            "[placement]\nfactor = 3\n",
+            2,
+            1,
+            &["3 copies need 3 backends", "there are 2"],
+        ),
+        (
+            "[placement]\npolicy = \"sprd\"\n",
+            2,
+            1,
+            &["no policy \"sprd\"", "did you mean \"spread\"?"],
+        ),
+        (
+            "[buckets.photos]\npolicy = \"x\"\n",
+            2,
+            1,
+            &["buckets.photos.policy", "known: pack, spread"],
+        ),
+        (
+            "[buckets.Photos]\n",
+            1,
+            10,
+            &["\"Photos\" is not a valid name", "lowercase"],
+        ),
         ("[policies.x]\n", 1, 11, &["no component is named"]),
-        ("[policies.x]\nbuiltin = \"best\"\n", 2, 1, &["one of pack, spread"]),
-        ("[policies.x]\nfile = \"no.wasm\"\n", 2, 1, &["cannot be read"]),
-        ("[policies.x]\nbuiltin = \"pack\"\nfile = \"no.wasm\"\n", 1, 11, &["both given"]),
-        ("[backends.c]\npath = \"c\"\n", 1, 11, &["backends.c.kind", "kind is missing"]),
+        (
+            "[policies.x]\nbuiltin = \"best\"\n",
+            2,
+            1,
+            &["one of pack, spread"],
+        ),
+        (
+            "[policies.x]\nfile = \"no.wasm\"\n",
+            2,
+            1,
+            &["cannot be read"],
+        ),
+        (
+            "[policies.x]\nbuiltin = \"pack\"\nfile = \"no.wasm\"\n",
+            1,
+            11,
+            &["both given"],
+        ),
+        (
+            "[backends.c]\npath = \"c\"\n",
+            1,
+            11,
+            &["backends.c.kind", "kind is missing"],
+        ),
         ("[backends.c]\nkind = \"fs\"\n", 1, 11, &["path is missing"]),
-        ("[backends.c]\nkind = \"fs\"\npath = \"a\"\n", 3, 1, &["the place of backend `a` already"]),
-        ("[backends.c]\nkind = \"fs\"\npath = \"c\"\nbucket = \"x\"\n", 4, 1, &["for backends of kind \"s3\""]),
-        ("[backends.C]\nkind = \"fs\"\npath = \"c\"\n", 1, 11, &["\"C\" is not a valid name"]),
-        ("[backends.c]\nkind = \"s3\"\nendpoint = \"https://x/y\"\nbucket = \"b\"\naccess_key_id = \"k\"\nsecret_env = \"S\"\n", 3, 1, &["without a path"]),
-        ("[admin]\ntls_key_file = \"k\"\n", 1, 2, &["tls_certificate_file is missing"]),
-        ("[site]\nid = \"Site One\"\n", 2, 1, &["site.id", "1 to 32 lowercase"]),
-        ("[limits]\nretry_pause_ms_max = 1\n", 2, 1, &["at least 200"]),
+        (
+            "[backends.c]\nkind = \"fs\"\npath = \"a\"\n",
+            3,
+            1,
+            &["the place of backend `a` already"],
+        ),
+        (
+            "[backends.c]\nkind = \"fs\"\npath = \"c\"\nbucket = \"x\"\n",
+            4,
+            1,
+            &["for backends of kind \"s3\""],
+        ),
+        (
+            "[backends.C]\nkind = \"fs\"\npath = \"c\"\n",
+            1,
+            11,
+            &["\"C\" is not a valid name"],
+        ),
+        (
+            "[backends.c]\nkind = \"s3\"\nendpoint = \"https://x/y\"\nbucket = \"b\"\naccess_key_id = \"k\"\nsecret_env = \"S\"\n",
+            3,
+            1,
+            &["without a path"],
+        ),
+        (
+            "[admin]\ntls_key_file = \"k\"\n",
+            1,
+            2,
+            &["tls_certificate_file is missing"],
+        ),
+        (
+            "[site]\nid = \"Site One\"\n",
+            2,
+            1,
+            &["site.id", "1 to 32 lowercase"],
+        ),
+        (
+            "[limits]\nretry_pause_ms_max = 1\n",
+            2,
+            1,
+            &["at least 200"],
+        ),
     ] {
         if text.contains("secret_env = \"S\"") {
             // This one has its secret in the environment.
             let scratch = tempfile::tempdir().expect("a scratch folder");
-            let found = findings_in(scratch.path(), &format!("{RIGHT}{text}"), &[("S", "secret")]);
+            let found = findings_in(
+                scratch.path(),
+                &format!("{RIGHT}{text}"),
+                &[("S", "secret")],
+            );
             assert!(found[0].contains(words[0]), "{found:#?}");
             continue;
         }
@@ -92,8 +232,16 @@ fn mistakes_are_told_with_place_and_what_would_be_right() {
 #[test]
 fn toml_that_cannot_be_read_names_its_line() {
     check("a = 1\nb = \n", "weir.toml:2:", &["error"]);
-    check("[s3]\nregion = \"a\"\nregion = \"b\"\n", "weir.toml:3:1", &["duplicate key"]);
-    check("[backends.a]\nkind = \"fs\"\n[backends.a]\n", "weir.toml:3:", &["duplicate key"]);
+    check(
+        "[s3]\nregion = \"a\"\nregion = \"b\"\n",
+        "weir.toml:3:1",
+        &["duplicate key"],
+    );
+    check(
+        "[backends.a]\nkind = \"fs\"\n[backends.a]\n",
+        "weir.toml:3:",
+        &["duplicate key"],
+    );
 }
 
 #[test]
@@ -125,9 +273,15 @@ actions = [\"reed\"]
         "weir.toml:11:12: error: credentials.app.grants[0].actions[0]: \"reed\" is not known here (did you mean \"read\"?)",
         "environment WEIR_LOG__FORMAT: error: log.format",
     ] {
-        assert!(found.iter().any(|f| f.contains(want)), "{want}\nis not in {found:#?}");
+        assert!(
+            found.iter().any(|f| f.contains(want)),
+            "{want}\nis not in {found:#?}"
+        );
     }
-    assert!(!found.iter().any(|f| f.contains("bucket is missing")), "told twice: {found:#?}");
+    assert!(
+        !found.iter().any(|f| f.contains("bucket is missing")),
+        "told twice: {found:#?}"
+    );
 }
 
 /// Writes a secret with a mode; gives the findings of a gateway that listens on `listen`.
@@ -142,7 +296,11 @@ fn with_secret(listen: &str, secret: &str, mode: u32) -> Vec<(Weight, String)> {
     );
     let file = scratch.path().join("weir.toml");
     let loaded = load_text(&sources(&[]), &file, &text, Config::default());
-    loaded.findings.iter().map(|f| (f.mistake.weight, f.to_string())).collect()
+    loaded
+        .findings
+        .iter()
+        .map(|f| (f.mistake.weight, f.to_string()))
+        .collect()
 }
 
 #[test]
@@ -153,10 +311,17 @@ fn beyond_loopback_only_good_secrets_do() {
         (GOOD, 0o640, None),
         (GOOD, 0o644, Some("can be read by everybody")),
         ("minioadmin", 0o600, Some("everybody knows")),
-        ("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", 0o600, Some("everybody knows")),
+        (
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            0o600,
+            Some("everybody knows"),
+        ),
         ("short", 0o600, Some("fewer than 16")),
     ] {
-        for (listen, weight) in [("0.0.0.0:9000", Weight::Error), ("127.0.0.1:9000", Weight::Warning)] {
+        for (listen, weight) in [
+            ("0.0.0.0:9000", Weight::Error),
+            ("127.0.0.1:9000", Weight::Warning),
+        ] {
             let found = with_secret(listen, secret, mode);
             match word {
                 None => assert_eq!(found, [], "{listen} {mode:o}"),
@@ -164,23 +329,47 @@ fn beyond_loopback_only_good_secrets_do() {
                     assert_eq!(found.len(), 1, "{listen} {found:?}");
                     assert_eq!(found[0].0, weight, "{listen} {found:?}");
                     assert!(found[0].1.contains(word), "{found:?}");
-                    assert!(!found[0].1.contains(secret), "the secret is told: {found:?}");
+                    assert!(
+                        !found[0].1.contains(secret),
+                        "the secret is told: {found:?}"
+                    );
                 }
             }
         }
     }
     let empty = with_secret("127.0.0.1:9000", " \n", 0o600);
-    assert!(empty[0].1.contains("is empty") && empty[0].0 == Weight::Error, "{empty:?}");
+    assert!(
+        empty[0].1.contains("is empty") && empty[0].0 == Weight::Error,
+        "{empty:?}"
+    );
 }
 
 #[test]
 fn beyond_loopback_credentials_and_token_are_needed() {
-    check_behind("[s3]\nlisten = [\"0.0.0.0:9000\"]\n", 2, 1, &["needs configured credentials"]);
-    check_behind("[s3]\nlisten = [\"127.0.0.1:1\", \"[::]:9000\"]\n", 2, 1, &["needs configured credentials"]);
-    check_behind("[admin]\nlisten = \"192.0.2.1:9001\"\n", 1, 2, &["the token is missing"]);
+    check_behind(
+        "[s3]\nlisten = [\"0.0.0.0:9000\"]\n",
+        2,
+        1,
+        &["needs configured credentials"],
+    );
+    check_behind(
+        "[s3]\nlisten = [\"127.0.0.1:1\", \"[::]:9000\"]\n",
+        2,
+        1,
+        &["needs configured credentials"],
+    );
+    check_behind(
+        "[admin]\nlisten = \"192.0.2.1:9001\"\n",
+        1,
+        2,
+        &["the token is missing"],
+    );
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let loopback = format!("{RIGHT}[s3]\nlisten = [\"[::1]:9000\", \"127.0.0.2:1\"]\n");
-    assert_eq!(findings_in(scratch.path(), &loopback, &[]), Vec::<String>::new());
+    assert_eq!(
+        findings_in(scratch.path(), &loopback, &[]),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
@@ -205,10 +394,21 @@ fn the_environment_wins_and_is_named() {
     assert_eq!(config.site.id, "7");
     assert_eq!(config.placement.factor, 1);
     assert!(config.backends["a"].read_only);
-    assert_eq!(config.backends["a"].path.as_deref(), Some(scratch.path().join("a").as_path()));
+    assert_eq!(
+        config.backends["a"].path.as_deref(),
+        Some(scratch.path().join("a").as_path())
+    );
 
-    let loaded = load_text(&sources(&[("WEIR_S3__REGON", "x")]), &file, RIGHT, Config::default());
-    assert_eq!(loaded.findings[0].place, Place::Environment("WEIR_S3__REGON".into()));
+    let loaded = load_text(
+        &sources(&[("WEIR_S3__REGON", "x")]),
+        &file,
+        RIGHT,
+        Config::default(),
+    );
+    assert_eq!(
+        loaded.findings[0].place,
+        Place::Environment("WEIR_S3__REGON".into())
+    );
 }
 
 #[test]
@@ -225,9 +425,17 @@ fn the_first_run_is_right_as_it_stands() {
 fn the_reference_is_what_the_types_say() {
     let text = reference::toml();
     // What is not an example can be read back as it stands, and is the default.
-    let loaded = load_text(&sources(&[]), Path::new("weir.toml"), &text, Config::default());
-    let unexpected: Vec<_> =
-        loaded.findings.iter().filter(|f| f.mistake.what != "there is no backend").collect();
+    let loaded = load_text(
+        &sources(&[]),
+        Path::new("weir.toml"),
+        &text,
+        Config::default(),
+    );
+    let unexpected: Vec<_> = loaded
+        .findings
+        .iter()
+        .filter(|f| f.mistake.what != "there is no backend")
+        .collect();
     assert!(unexpected.is_empty(), "{unexpected:?}");
     // With the marks of its fields taken away, every name in it is known.
     let uncommented: String = text
@@ -237,18 +445,37 @@ fn the_reference_is_what_the_types_say() {
             _ => format!("{line}\n"),
         })
         .collect();
-    let loaded = load_text(&sources(&[]), Path::new("weir.toml"), &uncommented, Config::default());
+    let loaded = load_text(
+        &sources(&[]),
+        Path::new("weir.toml"),
+        &uncommented,
+        Config::default(),
+    );
     let wrong: Vec<_> = loaded
         .findings
         .iter()
-        .filter(|f| ["unknown", "wrong type", "out of range", "not valid", "duplicate", "expected"].iter().any(|w| f.mistake.what.contains(w)))
+        .filter(|f| {
+            [
+                "unknown",
+                "wrong type",
+                "out of range",
+                "not valid",
+                "duplicate",
+                "expected",
+            ]
+            .iter()
+            .any(|w| f.mistake.what.contains(w))
+        })
         .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
 fn the_page_of_the_documentation_is_the_reference() {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md"));
+    let page = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/configuration.md"
+    ));
     assert!(
         page.expect("the page exists") == reference::page(),
         "run: weir config reference --page > docs/configuration.md"

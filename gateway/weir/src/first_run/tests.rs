@@ -29,9 +29,21 @@ fn generated_once_and_readable_by_the_owner_alone() {
 #[test]
 fn readable_by_others_or_damaged_is_refused() {
     let cases: [(&str, u32, &str); 4] = [
-        ("access_key_id=A\nsecret_access_key=B\nadmin_token=C\n", 0o644, "chmod 600"),
-        ("access_key_id=A\nsecret_access_key=B\nadmin_token=C\n", 0o640, "chmod 600"),
-        ("access_key_id=A\nsecret_access_key=\nadmin_token=C\n", 0o600, "damaged"),
+        (
+            "access_key_id=A\nsecret_access_key=HUSH-HUSH\nadmin_token=C\n",
+            0o644,
+            "chmod 600",
+        ),
+        (
+            "access_key_id=A\nsecret_access_key=HUSH-HUSH\nadmin_token=C\n",
+            0o640,
+            "chmod 600",
+        ),
+        (
+            "access_key_id=A\nsecret_access_key=\nadmin_token=C\n",
+            0o600,
+            "damaged",
+        ),
         ("", 0o600, "damaged"),
     ];
     for (content, mode, want) in cases {
@@ -41,7 +53,7 @@ fn readable_by_others_or_damaged_is_refused() {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
         let error = read(scratch.path()).err().expect("refused").to_string();
         assert!(error.contains(want), "{content:?} {mode:o}: {error}");
-        assert!(!error.contains('B'), "{error}");
+        assert!(!error.contains("HUSH-HUSH"), "{error}");
     }
 }
 
@@ -49,7 +61,11 @@ fn readable_by_others_or_damaged_is_refused() {
 fn a_private_file_is_replaced_whole_whatever_was_left_over() {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let path = scratch.path().join("file");
-    fs::write(scratch.path().join("file.new"), "left over, readable by all").expect("written");
+    fs::write(
+        scratch.path().join("file.new"),
+        "left over, readable by all",
+    )
+    .expect("written");
     write_private(&path, b"one").expect("written");
     write_private(&path, b"two").expect("replaced");
     assert_eq!(fs::read(&path).expect("readable"), b"two");
@@ -58,9 +74,20 @@ fn a_private_file_is_replaced_whole_whatever_was_left_over() {
 
 #[test]
 fn the_greeting_has_every_line_to_paste() {
-    let root = RootCredential { access_key_id: "ID".into(), secret: "SECRET".into() };
-    let generated = Generated { root, admin_token: "TOKEN".into() };
-    let text = greeting("http://127.0.0.1:9000", "us-east-1", "http://127.0.0.1:9001", &generated);
+    let root = RootCredential {
+        access_key_id: "ID".into(),
+        secret: "SECRET".into(),
+    };
+    let generated = Generated {
+        root,
+        admin_token: "TOKEN".into(),
+    };
+    let text = greeting(
+        "http://127.0.0.1:9000",
+        "us-east-1",
+        "http://127.0.0.1:9001",
+        &generated,
+    );
     for line in [
         "export AWS_ACCESS_KEY_ID=ID",
         "export AWS_SECRET_ACCESS_KEY=SECRET",

@@ -33,8 +33,14 @@ struct Quiet {
 
 impl Default for Activity {
     fn default() -> Self {
-        let quiet = Quiet { since: Instant::now(), before_first: true };
-        Self { requests: AtomicUsize::new(0), quiet: Mutex::new(quiet) }
+        let quiet = Quiet {
+            since: Instant::now(),
+            before_first: true,
+        };
+        Self {
+            requests: AtomicUsize::new(0),
+            quiet: Mutex::new(quiet),
+        }
     }
 }
 
@@ -45,7 +51,10 @@ impl Activity {
         if self.requests.load(Ordering::SeqCst) > 0 {
             return None;
         }
-        let Quiet { since, before_first } = *self.quiet.lock();
+        let Quiet {
+            since,
+            before_first,
+        } = *self.quiet.lock();
         Some(since + if before_first { first } else { later })
     }
 }
@@ -68,7 +77,10 @@ impl Busy {
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        *self.0.quiet.lock() = Quiet { since: Instant::now(), before_first: false };
+        *self.0.quiet.lock() = Quiet {
+            since: Instant::now(),
+            before_first: false,
+        };
         self.0.requests.fetch_sub(1, Ordering::SeqCst);
     }
 }
@@ -130,7 +142,10 @@ impl<S> GuardedIo<S> {
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.idle.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
-            let next = match self.activity.ends_at(self.header_timeout, self.idle_timeout) {
+            let next = match self
+                .activity
+                .ends_at(self.header_timeout, self.idle_timeout)
+            {
                 Some(at) if at <= now => return Poll::Ready(()),
                 Some(at) => at,
                 None => now + self.idle_timeout,
@@ -155,9 +170,10 @@ impl<S> GuardedIo<S> {
             .stall
             .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + deadline)));
         match stall.as_mut().poll(cx) {
-            Poll::Ready(()) => {
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing")))
-            }
+            Poll::Ready(()) => Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the peer takes nothing",
+            ))),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -171,7 +187,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for GuardedIo<S> {
     ) -> Poll<io::Result<()>> {
         // Asked before the bytes, so that a trickle of them does not keep it open.
         if self.poll_idle(cx).is_ready() {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "idle for too long")));
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "idle for too long",
+            )));
         }
         Pin::new(&mut self.inner).poll_read(cx, buffer)
     }

@@ -27,7 +27,14 @@ impl<B> PacedBody<B> {
     /// `inner`, held to `bytes_per_second_min` after `grace` of waiting.
     pub fn new(inner: B, bytes_per_second_min: u64, grace: Duration) -> Self {
         let (bytes, waited, waiting_since) = (0, Duration::ZERO, None);
-        Self { inner, bytes_per_second_min, grace, bytes, waited, waiting_since }
+        Self {
+            inner,
+            bytes_per_second_min,
+            grace,
+            bytes,
+            waited,
+            waiting_since,
+        }
     }
 
     fn is_too_slow(&self) -> bool {

@@ -15,13 +15,19 @@ struct Echo {
 impl Service for Echo {
     async fn answer(self: Arc<Self>, request: Request<PacedBody<Incoming>>) -> Response<ReplyBody> {
         let waits = request.uri().path() == "/wait";
-        let length = request.into_body().collect().await.map(|body| body.to_bytes().len());
+        let length = request
+            .into_body()
+            .collect()
+            .await
+            .map(|body| body.to_bytes().len());
         if waits {
             self.entered.notify_one();
             self.leave.notified().await;
         }
         let text = format!("{length:?}").into_bytes();
-        let body = Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync();
+        let body = Full::new(Bytes::from(text))
+            .map_err(|never| match never {})
+            .boxed_unsync();
         Response::new(body)
     }
 }
@@ -49,11 +55,18 @@ struct Server {
 }
 
 async fn server() -> Server {
-    let bound = Bound::bind(&["127.0.0.1:0".parse().expect("an address")]).await.expect("bound");
+    let bound = Bound::bind(&["127.0.0.1:0".parse().expect("an address")])
+        .await
+        .expect("bound");
     let address = bound.addresses().expect("known")[0];
     let (service, counts) = (Arc::new(Echo::default()), Arc::new(Counts::default()));
     let listener = bound.serve(&service, None, &limits(), &counts);
-    Server { address, listener, service, counts }
+    Server {
+        address,
+        listener,
+        service,
+        counts,
+    }
 }
 
 impl Server {
@@ -72,7 +85,11 @@ async fn rest(stream: &mut TcpStream) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn connections_without_a_request_are_closed() {
-    for (sent, first) in [("", true), ("GET / HT", true), ("GET / HTTP/1.1\r\nhost: x\r\n\r\n", false)] {
+    for (sent, first) in [
+        ("", true),
+        ("GET / HT", true),
+        ("GET / HTTP/1.1\r\nhost: x\r\n\r\n", false),
+    ] {
         let server = server().await;
         let started = tokio::time::Instant::now();
         let mut stream = server.connect().await;
@@ -81,7 +98,10 @@ async fn connections_without_a_request_are_closed() {
         let (header, idle) = (Duration::from_secs(15), Duration::from_secs(60));
         let want = if first { header } else { idle };
         let took = started.elapsed();
-        assert!(took >= want && took < want * 2, "{sent:?} closed after {took:?}");
+        assert!(
+            took >= want && took < want * 2,
+            "{sent:?} closed after {took:?}"
+        );
     }
 }
 
@@ -91,7 +111,10 @@ async fn connections_over_the_cap_are_refused_and_others_work() {
     let mut held = Vec::new();
     for _ in 0..2 {
         let mut stream = server.connect().await;
-        stream.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc").await.expect("sent");
+        stream
+            .write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc")
+            .await
+            .expect("sent");
         let mut byte = [0; 12];
         stream.read_exact(&mut byte).await.expect("answered");
         assert_eq!(&byte, b"HTTP/1.1 200");
@@ -100,7 +123,10 @@ async fn connections_over_the_cap_are_refused_and_others_work() {
     assert_eq!(rest(&mut server.connect().await).await, "");
     assert_eq!(server.counts.refused.load(Ordering::Relaxed), 1);
     // The connections that were there still work.
-    held[0].write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.expect("sent");
+    held[0]
+        .write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .await
+        .expect("sent");
     assert!(rest(&mut held[0]).await.contains("Ok(0)"));
 }
 
@@ -117,9 +143,16 @@ async fn a_request_never_has_two_readings() {
         let sent = format!("POST / HTTP/1.1\r\nhost: x\r\n{headers}\r\n0\r\n\r\n{SECOND}");
         stream.write_all(sent.as_bytes()).await.expect("sent");
         let answers = rest(&mut stream).await;
-        assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{headers:?}: {answers}");
+        assert_eq!(
+            answers.matches("HTTP/1.1 ").count(),
+            1,
+            "{headers:?}: {answers}"
+        );
         let refused = answers.contains("400 Bad Request");
-        assert!(refused || answers.contains("connection: close"), "{headers:?}: {answers}");
+        assert!(
+            refused || answers.contains("connection: close"),
+            "{headers:?}: {answers}"
+        );
     }
 }
 
@@ -141,9 +174,17 @@ async fn header_sections_have_limits() {
 async fn draining_lets_requests_finish_and_accepts_no_more() {
     let server = server().await;
     let mut stream = server.connect().await;
-    stream.write_all(b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("sent");
+    stream
+        .write_all(b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .expect("sent");
     server.service.entered.notified().await;
-    let Server { address, listener, service, counts } = server;
+    let Server {
+        address,
+        listener,
+        service,
+        counts,
+    } = server;
     let draining = tokio::spawn(listener.drain());
     // The listening socket closes first.
     while TcpStream::connect(address).await.is_ok() {
@@ -159,7 +200,10 @@ async fn draining_lets_requests_finish_and_accepts_no_more() {
 async fn draining_does_not_wait_for_ever() {
     let server = server().await;
     let mut stream = server.connect().await;
-    stream.write_all(b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("sent");
+    stream
+        .write_all(b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .expect("sent");
     server.service.entered.notified().await;
     let started = tokio::time::Instant::now();
     server.listener.drain().await;
@@ -169,7 +213,12 @@ async fn draining_does_not_wait_for_ever() {
 #[tokio::test(start_paused = true)]
 async fn bodies_that_trickle_are_given_up() {
     // Bytes per second, how long they come, whether the body ends well.
-    for (bytes, seconds, good) in [(200, 60, true), (1, 20, true), (1, 60, false), (99, 60, false)] {
+    for (bytes, seconds, good) in [
+        (200, 60, true),
+        (1, 20, true),
+        (1, 60, false),
+        (99, 60, false),
+    ] {
         let chunks = futures_util::stream::unfold(0, move |sent| async move {
             if sent == seconds {
                 return None;
@@ -180,7 +229,11 @@ async fn bodies_that_trickle_are_given_up() {
         });
         let body = http_body_util::StreamBody::new(Box::pin(chunks));
         let paced = PacedBody::new(body, 100, Duration::from_secs(30));
-        assert_eq!(paced.collect().await.is_ok(), good, "{bytes} B/s for {seconds} s");
+        assert_eq!(
+            paced.collect().await.is_ok(),
+            good,
+            "{bytes} B/s for {seconds} s"
+        );
     }
 }
 

@@ -23,7 +23,10 @@ pub struct TlsError {
 }
 
 fn failed(file: &Path, reason: impl ToString) -> TlsError {
-    TlsError { file: file.to_owned(), reason: reason.to_string() }
+    TlsError {
+        file: file.to_owned(),
+        reason: reason.to_string(),
+    }
 }
 
 /// The provider of all cryptography in TLS.
@@ -51,7 +54,11 @@ fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let certificates = CertificateDer::pem_file_iter(file).map_err(|e| failed(file, e))?;
     let certificates: Result<Vec<_>, _> = certificates.collect();
     let certificates = certificates.map_err(|e| failed(file, e))?;
-    if certificates.is_empty() { Err(failed(file, "holds no certificate")) } else { Ok(certificates) }
+    if certificates.is_empty() {
+        Err(failed(file, "holds no certificate"))
+    } else {
+        Ok(certificates)
+    }
 }
 
 /// The certificate of a listener, which can be exchanged while connections come in.
@@ -66,7 +73,11 @@ impl Certificate {
     /// Reads it for the first time.
     pub fn open(chain: PathBuf, key: PathBuf) -> Result<Arc<Self>, TlsError> {
         let current = ArcSwap::from_pointee(read_certificate(&chain, &key)?);
-        Ok(Arc::new(Self { chain, key, current }))
+        Ok(Arc::new(Self {
+            chain,
+            key,
+            current,
+        }))
     }
 
     /// The files it is read from.
@@ -76,7 +87,8 @@ impl Certificate {
 
     /// Reads it again; connections from now on get the new one. On an error the old one stays.
     pub fn reload(&self) -> Result<(), TlsError> {
-        self.current.store(Arc::new(read_certificate(&self.chain, &self.key)?));
+        self.current
+            .store(Arc::new(read_certificate(&self.chain, &self.key)?));
         Ok(())
     }
 

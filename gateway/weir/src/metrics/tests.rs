@@ -8,7 +8,13 @@ use super::*;
 
 fn scrape() -> Scrape {
     Scrape {
-        meters: vec![(id("disk-a"), MeterSnapshot { bytes_in: 7, ..MeterSnapshot::default() })],
+        meters: vec![(
+            id("disk-a"),
+            MeterSnapshot {
+                bytes_in: 7,
+                ..MeterSnapshot::default()
+            },
+        )],
         ledger: vec![BackendUse {
             backend: id("disk-a"),
             copies: 2,
@@ -49,7 +55,9 @@ fn record(status: u16, complete: bool) -> AccessRecord {
 fn rendered(metrics: &Metrics) -> String {
     let counts = Counts::default();
     counts.refused.store(5, Ordering::Relaxed);
-    let text = metrics.render(&scrape(), &[("s3", &counts)]).expect("rendered");
+    let text = metrics
+        .render(&scrape(), &[("s3", &counts)])
+        .expect("rendered");
     String::from_utf8(text).expect("text")
 }
 
@@ -105,12 +113,19 @@ fn every_metric_that_is_rendered_is_in_the_table() {
         .filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next())
         .collect();
     let table: BTreeSet<_> = TABLE.iter().map(|(name, ..)| *name).collect();
-    assert!(shown.len() > 10 && shown.is_subset(&table), "{:?}", shown.difference(&table));
+    assert!(
+        shown.len() > 10 && shown.is_subset(&table),
+        "{:?}",
+        shown.difference(&table)
+    );
 }
 
 #[test]
 fn the_page_of_the_documentation_is_the_table() {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md"));
+    let page = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/metrics.md"
+    ));
     assert!(
         page.expect("the page exists") == super::page(),
         "run: weir config metrics > docs/metrics.md"

@@ -7,7 +7,10 @@ use super::*;
 
 fn identity(site: &str, epoch: &str) -> IndexIdentity {
     let site = SiteId::parse(site).expect("a valid site");
-    IndexIdentity { site, epoch: epoch.to_owned() }
+    IndexIdentity {
+        site,
+        epoch: epoch.to_owned(),
+    }
 }
 
 fn owned(backend: &MemoryBackend, site: &str, epoch: &str) -> Owned {
@@ -32,14 +35,20 @@ async fn a_fresh_backend_becomes_ours_and_stays_so() {
     assert!(first.is_confirmed());
     first.put(&key(), 1, body()).await.expect("ours");
     // The same index after a restart.
-    assert_eq!(owned(&backend, "s", "e1").ownership().await, Ownership::Ours);
+    assert_eq!(
+        owned(&backend, "s", "e1").ownership().await,
+        Ownership::Ours
+    );
 }
 
 #[tokio::test]
 async fn another_index_may_read_and_change_nothing() {
     for (site, epoch) in [("s", "e2"), ("t", "e1")] {
         let backend = MemoryBackend::new();
-        owned(&backend, "s", "e1").put(&key(), 1, body()).await.expect("ours");
+        owned(&backend, "s", "e1")
+            .put(&key(), 1, body())
+            .await
+            .expect("ours");
         let held = backend.contents();
         let other = owned(&backend, site, epoch);
         let Ownership::Foreign(message) = other.ownership().await else {
@@ -54,8 +63,14 @@ async fn another_index_may_read_and_change_nothing() {
             ("put", other.put(&key(), 1, body()).await.err()),
             ("delete", other.delete(&key()).await.err()),
             ("create_upload", other.create_upload(&key()).await.err()),
-            ("put_part", other.put_part(&key(), "u", part, 1, body()).await.err()),
-            ("complete_upload", other.complete_upload(&key(), "u", &[]).await.err()),
+            (
+                "put_part",
+                other.put_part(&key(), "u", part, 1, body()).await.err(),
+            ),
+            (
+                "complete_upload",
+                other.complete_upload(&key(), "u", &[]).await.err(),
+            ),
             ("abort_upload", other.abort_upload(&key(), "u").await.err()),
         ] {
             assert_eq!(error.map(|e| e.kind), Some(Denied), "{what}");
@@ -67,22 +82,39 @@ async fn another_index_may_read_and_change_nothing() {
 #[tokio::test]
 async fn one_that_cannot_be_asked_is_asked_before_the_first_change() {
     let backend = MemoryBackend::new();
-    owned(&backend, "s", "e1").put(&key(), 1, body()).await.expect("ours");
+    owned(&backend, "s", "e1")
+        .put(&key(), 1, body())
+        .await
+        .expect("ours");
     backend.set_plan(Some(Arc::new(|_: &weir_backend::memory::Call<'_>| {
         Some(weir_backend::memory::Fault::Fail(Unavailable))
     })));
     let other = owned(&backend, "s", "e2");
     assert!(matches!(other.ownership().await, Ownership::Unknown(_)));
-    assert_eq!(other.delete(&key()).await.err().map(|e| e.kind), Some(Unavailable));
+    assert_eq!(
+        other.delete(&key()).await.err().map(|e| e.kind),
+        Some(Unavailable)
+    );
     // It answers again: only now it shows that it is somebody else's.
     backend.set_plan(None);
-    assert_eq!(other.delete(&key()).await.err().map(|e| e.kind), Some(Denied));
-    assert!(backend.contents().iter().any(|held| held.key == key().as_str()));
+    assert_eq!(
+        other.delete(&key()).await.err().map(|e| e.kind),
+        Some(Denied)
+    );
+    assert!(
+        backend
+            .contents()
+            .iter()
+            .any(|held| held.key == key().as_str())
+    );
 }
 
 #[tokio::test]
 async fn a_marker_that_cannot_be_read_is_not_ours() {
     let backend = MemoryBackend::new();
     backend.write_owner(b"junk").await.expect("written");
-    assert!(matches!(owned(&backend, "s", "e1").ownership().await, Ownership::Foreign(_)));
+    assert!(matches!(
+        owned(&backend, "s", "e1").ownership().await,
+        Ownership::Foreign(_)
+    ));
 }

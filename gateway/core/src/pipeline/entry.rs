@@ -28,17 +28,24 @@ pub(super) struct Entry {
     started: Instant,
     trace: Arc<Trace>,
     record: AccessRecord,
+    /// Length of the answer's body, when it is known beforehand.
+    announced: Option<u64>,
 }
 
 impl Entry {
     /// A request arrived.
     pub(super) fn open<B>(gateway: &Gateway, request: &Request<B>) -> Self {
+        let id = format!("{:016X}", gateway.entropy.u64());
+        Self::new(Arc::clone(&gateway.observer), id, request)
+    }
+
+    fn new<B>(observer: Arc<dyn Observer>, request_id: String, request: &Request<B>) -> Self {
         Self {
-            observer: Arc::clone(&gateway.observer),
+            observer,
             started: Instant::now(),
             trace: Arc::default(),
             record: AccessRecord {
-                request_id: format!("{:016X}", gateway.entropy.u64()),
+                request_id,
                 method: request.method().to_string(),
                 target: loggable_target(request),
                 operation: "",
@@ -52,6 +59,7 @@ impl Entry {
                 took: std::time::Duration::ZERO,
                 trace: TraceNotes::default(),
             },
+            announced: None,
         }
     }
 
@@ -101,13 +109,18 @@ impl Entry {
     pub(super) fn close(mut self, response: Response<ReplyBody>) -> Response<ReplyBody> {
         self.record.status = response.status().as_u16();
         self.record.head_after = self.started.elapsed();
-        response.map(|body| Recorded { body, entry: self }.boxed_unsync())
+        // A connection that has sent Content-Length bytes asks the body for no more.
+        response.map(|body| {
+            self.announced = body.size_hint().exact();
+            Recorded { body, entry: self }.boxed_unsync()
+        })
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
         self.record.took = self.started.elapsed();
+        self.record.complete |= self.announced == Some(self.record.bytes_out);
         self.record.trace = self.trace.notes();
         self.observer.request(&self.record);
     }
@@ -172,6 +185,45 @@ fn is_secret(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Keeps the last record.
+    #[derive(Default)]
+    struct Last(parking_lot::Mutex<Option<AccessRecord>>);
+
+    impl Observer for Last {
+        fn request(&self, record: &AccessRecord) {
+            *self.0.lock() = Some(record.clone());
+        }
+        fn backend_call(&self, _: &crate::observe::BackendCall<'_>) {}
+        fn work(&self, _: &'static str, _: crate::observe::WorkOutcome, _: std::time::Duration) {}
+        fn breaker(
+            &self,
+            _: &weir_types::id::BackendId,
+            _: crate::observe::OperationClass,
+            _: bool,
+        ) {
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_complete_when_all_of_it_was_taken() {
+        use http_body_util::Full;
+        // Length of the body, frames taken, whether that is all of it.
+        for (length, frames, complete) in [(0, 0, true), (5, 1, true), (5, 0, false)] {
+            let last = Arc::new(Last::default());
+            let request = Request::builder().uri("/b/k").body(()).expect("a request");
+            let entry = Entry::new(Arc::clone(&last) as Arc<dyn Observer>, "id".into(), &request);
+            let body = Full::new(Bytes::from(vec![b'x'; length]));
+            let body = body.map_err(|never| match never {}).boxed_unsync();
+            let mut response = entry.close(Response::new(body));
+            for _ in 0..frames {
+                response.body_mut().frame().await.expect("a frame").expect("bytes");
+            }
+            drop(response);
+            let record = last.0.lock().take().expect("recorded when dropped");
+            assert_eq!(record.complete, complete, "{frames} frames of {length} bytes");
+        }
+    }
 
     #[test]
     fn targets_are_logged_without_secrets() {

@@ -36,7 +36,7 @@ const RESTORE_LIMIT: Duration = Duration::from_secs(120);
 /// Readers that take bytes at one time after the kill; the others stay open and wait.
 const ACTIVE_READERS: usize = 32;
 const LIMITS: &str = "retry_pause_ms_min = 100\nretry_pause_ms_max = 1000\n\
-    breaker_open_ms_max = 2000\nclean_grace_ms = 200\nreaper_interval_ms = 500\n";
+    breaker_open_ms_max = 2000\nclean_grace_ms = 200\nlate_write_ms_max = 12000\nreaper_interval_ms = 500\n";
 
 /// Metric: bytes of bodies to and from a backend.
 const BACKEND_BYTES: &str = "weir_backend_bytes_total";

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
-use futures_util::{Stream, stream};
+use crc_fast::{CrcAlgorithm, Digest};
+use futures_util::{Stream, StreamExt, stream};
 use http::{HeaderMap, Method};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, sleep};
@@ -37,7 +39,14 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
         "[placement]\nfactor = 1\n\n{}",
         Gateway::directories(&["disk-a", "disk-b"])
     );
-    let gateway = Arc::new(Gateway::start("streams", &backends, "clean_grace_ms = 0").await?);
+    let gateway = Arc::new(
+        Gateway::start(
+            "streams",
+            &backends,
+            "clean_grace_ms = 0\nlate_write_ms_max = 1000",
+        )
+        .await?,
+    );
     let client = gateway.client();
     client.create_bucket(BUCKET).await?;
     let peak = Peak::watch(&gateway);
@@ -88,6 +97,11 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     .await?;
     gateway.settle().await?;
     let before = gateway.sum(BACKEND_BYTES, "").await?;
+    if before < whole as f64 {
+        return Err(format!(
+            "{BACKEND_BYTES} counted {before} of more than {whole} bytes"
+        ));
+    }
     step(
         &peak,
         "complete",
@@ -157,31 +171,43 @@ async fn read(client: &Client, path: &str, id: u64, length: u64) -> Result<()> {
     }
 }
 
-/// aws-chunked with all bytes in one chunk, unsigned and with an announced checksum left out
-/// (`x-amz-trailer` is optional): what a client with a large buffer sends.
+/// aws-chunked with all bytes in one chunk and a checksum behind it: what a client with a large
+/// buffer sends.
 async fn one_chunk(client: &Client, path: &str, length: u64) -> Result<()> {
+    let mut digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
+    let mut all = std::pin::pin!(pieces(2, length));
+    while let Some(piece) = all.next().await {
+        digest.update(&piece);
+    }
+    let crc = u32::try_from(digest.finalize()).map_err(|e| format!("a CRC of 32 bits: {e}"))?;
+    let crc = BASE64_STANDARD.encode(crc.to_be_bytes());
+
     let head = Bytes::from(format!("{length:x}\r\n"));
-    let tail = Bytes::from_static(b"\r\n0\r\n\r\n");
+    let tail = Bytes::from(format!("\r\n0\r\n{TRAILER}:{crc}\r\n\r\n"));
     let encoded = length + (head.len() + tail.len()) as u64;
     let mut headers = HeaderMap::new();
     for (name, value) in [
         ("content-length", encoded.to_string()),
         ("content-encoding", "aws-chunked".to_owned()),
         ("x-amz-decoded-content-length", length.to_string()),
-        ("x-amz-content-sha256", STREAMING.to_owned()),
+        (
+            "x-amz-content-sha256",
+            "STREAMING-UNSIGNED-PAYLOAD-TRAILER".to_owned(),
+        ),
+        ("x-amz-trailer", TRAILER.to_owned()),
     ] {
         headers.insert(name, value.parse().map_err(|e| format!("{name}: {e}"))?);
     }
-    let ends = |bytes| stream::iter([bytes]);
-    let body = futures_util::StreamExt::chain(ends(head), pieces(2, length));
-    let body = futures_util::StreamExt::chain(body, ends(tail));
+    let body = stream::iter([head])
+        .chain(pieces(2, length))
+        .chain(stream::iter([tail]));
     client
         .send(Method::PUT, path, &[], headers, body_of(body))
         .await?;
     Ok(())
 }
 
-const STREAMING: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
+const TRAILER: &str = "x-amz-checksum-crc32c";
 
 async fn upload_parts(
     client: &Client,

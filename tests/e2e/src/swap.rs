@@ -4,6 +4,8 @@
 //! No request may fail, and every object's copies must lie where the revision that its record
 //! names places things.
 
+mod guest;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,14 +25,9 @@ use crate::random::{Random, seed};
 const BUCKET: &str = "storm";
 const POLICY: &str = "storm";
 const BACKENDS: [&str; 4] = ["a-near", "b-near", "c-far", "d-far"];
-/// `pack` fills the first two; to `spread` they look fuller than the others, which are vast.
 const NEAR: [&str; 2] = ["a-near", "b-near"];
 const FAR: [&str; 2] = ["c-far", "d-far"];
-const NEAR_BYTES_MAX: u64 = 4 << 30;
-const FAR_BYTES_MAX: u64 = 1 << 50;
-/// Makes the near backends visibly fuller.
-const BALLAST_BYTES: u64 = 256 << 20;
-const LIMITS: &str = "clean_grace_ms = 100\nreaper_interval_ms = 500\n";
+const LIMITS: &str = "clean_grace_ms = 100\nlate_write_ms_max = 1000\nreaper_interval_ms = 500\n";
 /// Requests between two swaps.
 const REQUESTS_PER_SWAP: u64 = 30;
 /// How much more memory may be in use after the swaps than after the first few.
@@ -45,18 +42,21 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     let swaps = args.get("swaps", 30);
     let clients = args.get("clients", 16);
 
-    let gateway = Gateway::start("swap", &tables(), LIMITS).await?;
+    let tables = format!(
+        "[placement]\npolicy = \"{POLICY}\"\nfactor = 2\n\n\
+         [policies.{POLICY}]\nbuiltin = \"spread\"\n\n{}",
+        Gateway::directories(&BACKENDS)
+    );
+    let gateway = Gateway::start("swap", &tables, LIMITS).await?;
+    let components = [guest::component(&[0, 1])?, guest::component(&[2, 3])?];
+    upload(&gateway, &components[1]).await?;
     let client = gateway.client();
     client.create_bucket(BUCKET).await?;
-    let ballast = slice(1, 0, BALLAST_BYTES);
-    client.put(&format!("/{BUCKET}/ballast"), ballast).await?;
-    gateway.settle().await?;
 
     let load = Load::start(&client, clients, seed);
     let mut warm = 0;
-    for number in 0..swaps {
-        let component = if number % 2 == 0 { "spread" } else { "pack" };
-        choose(&gateway, component).await?;
+    for (number, component) in (0..swaps).zip(components.iter().cycle()) {
+        upload(&gateway, component).await?;
         load.pass(REQUESTS_PER_SWAP).await;
         if number == WARM_UP_SWAPS.min(swaps - 1) {
             warm = gateway.resident_bytes()?;
@@ -77,27 +77,10 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     gateway.remove()
 }
 
-fn tables() -> String {
-    let mut text = format!(
-        "[placement]\npolicy = \"{POLICY}\"\nfactor = 2\n\n[policies.{POLICY}]\nbuiltin = \"pack\"\n\n"
-    );
-    for id in BACKENDS {
-        let limit = if NEAR.contains(&id) {
-            NEAR_BYTES_MAX
-        } else {
-            FAR_BYTES_MAX
-        };
-        text +=
-            &format!("[backends.{id}]\nkind = \"fs\"\npath = \"{id}\"\nbytes_max = {limit}\n\n");
-    }
-    text
-}
-
-async fn choose(gateway: &Gateway, component: &str) -> Result<()> {
-    let body = format!("{{\"builtin\":\"{component}\"}}");
-    let path = format!("/v1/policies/{POLICY}/activate");
+async fn upload(gateway: &Gateway, component: &[u8]) -> Result<()> {
+    let path = format!("/v1/policies/{POLICY}");
     gateway
-        .admin("POST", &path, Some(body.into_bytes()))
+        .admin("POST", &path, Some(component.to_vec()))
         .await
         .map(drop)
 }

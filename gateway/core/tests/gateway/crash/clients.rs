@@ -226,12 +226,10 @@ impl Role<'_> {
                 bytes = self.dice.bytes(1000 + self.dice.below(300_000));
                 part = client.part(key, upload, number, &bytes).await?;
             }
-            if let Some(source) = source.as_ref().filter(|s| s.len() > 1000) {
-                if self.dice.chance(30) {
-                    let named = client.source(from);
-                    part = client.part_copy(key, upload, number, named, None).await?;
-                    bytes = source.to_vec();
-                }
+            let long = source.as_ref().filter(|bytes| bytes.len() > 1000);
+            if let Some(source) = long.filter(|_| self.dice.chance(30)) {
+                part = client.part_copy(key, upload, number, client.source(from), None).await?;
+                bytes = source.to_vec();
             }
             parts.push((number, part.etag));
             whole.extend(bytes);

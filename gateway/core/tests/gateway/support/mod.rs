@@ -12,7 +12,7 @@ use weir_types::entropy::{Entropy as _, SeededEntropy};
 pub(crate) use client::{Client, body, code_of, frames, object_key};
 pub(crate) use laws::{at_rest, come_to_rest, held, require_laws};
 pub(crate) use plan::DieAt;
-pub(crate) use world::{Life, Scatter, World, backend_id};
+pub(crate) use world::{Life, Scatter, World, backend_id, bucket};
 
 /// Dice whose throws follow from a seed.
 pub(crate) struct Dice(SeededEntropy);

@@ -154,6 +154,17 @@ impl World {
         }
     }
 
+    /// Each call to a backend in memory takes a moment of its own.
+    pub(crate) fn slow_down(&self, seed: u64) {
+        for number in 0..self.backend_count() {
+            let dice = Dice::new(seed.wrapping_mul(31) + number as u64);
+            let plan = move |_: &Call<'_>| {
+                Some(Fault::Slow(Duration::from_millis(dice.below(20))))
+            };
+            self.memory(number).set_plan(Some(Arc::new(plan)));
+        }
+    }
+
     /// Nothing goes wrong any more, whatever the world is made of.
     pub(crate) fn calm_all(&self) {
         if let Disks::Memory { .. } = &self.disks {

@@ -21,9 +21,14 @@ impl FjallStore {
             .expect("the folder is the bench's own");
         let keyspaces = Table::ALL.iter().map(|table| {
             let name = table.name().replace(' ', "_");
-            database.keyspace(&name, KeyspaceCreateOptions::default).expect("a plain name")
+            database
+                .keyspace(&name, KeyspaceCreateOptions::default)
+                .expect("a plain name")
         });
-        Self { keyspaces: keyspaces.collect(), database }
+        Self {
+            keyspaces: keyspaces.collect(),
+            database,
+        }
     }
 }
 
@@ -32,11 +37,17 @@ impl Store for FjallStore {
 
     fn snapshot(&self) -> Result<FjallSnapshot, IndexError> {
         let keyspaces = Arc::clone(&self.keyspaces);
-        Ok(FjallSnapshot { snapshot: self.database.snapshot(), keyspaces })
+        Ok(FjallSnapshot {
+            snapshot: self.database.snapshot(),
+            keyspaces,
+        })
     }
 
     fn commit(&self, changes: &Changes) -> Result<(), CommitError> {
-        let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
+        let mut batch = self
+            .database
+            .batch()
+            .durability(Some(PersistMode::SyncData));
         for (table, key, value) in changes.iter() {
             let keyspace = &self.keyspaces[usize::from(table.code())];
             match value {
@@ -44,7 +55,9 @@ impl Store for FjallStore {
                 None => batch.remove(keyspace, key),
             }
         }
-        batch.commit().map_err(|error| CommitError(error.to_string()))
+        batch
+            .commit()
+            .map_err(|error| CommitError(error.to_string()))
     }
 }
 

@@ -61,7 +61,13 @@ impl<S: Store> Contender<S> {
             started.elapsed().as_secs_f64(),
             bytes >> 20
         );
-        Self { name, open, folder, index, samples: Vec::new() }
+        Self {
+            name,
+            open,
+            folder,
+            index,
+            samples: Vec::new(),
+        }
     }
 
     /// What a process finds that starts after this one was killed now: the files as they are.
@@ -96,7 +102,10 @@ impl<S: Store> Contends for Contender<S> {
             values.sort_by(f64::total_cmp);
             let (low, high) = (values[0], values[values.len() - 1]);
             let median = values[values.len() / 2];
-            println!("| {title} | {} | {median:.1} | {low:.1} … {high:.1} |", self.name);
+            println!(
+                "| {title} | {} | {median:.1} | {low:.1} … {high:.1} |",
+                self.name
+            );
         }
     }
 }
@@ -111,7 +120,11 @@ fn folder_bytes(folder: &Path) -> u64 {
         .map(|entry| {
             let entry = entry.expect("the bench's own folder");
             let data = entry.metadata().expect("a file that is there");
-            if data.is_dir() { folder_bytes(&entry.path()) } else { data.len() }
+            if data.is_dir() {
+                folder_bytes(&entry.path())
+            } else {
+                data.len()
+            }
         })
         .sum()
 }
@@ -131,9 +144,14 @@ fn copy_folder(from: &Path, to: &Path) {
 
 fn main() {
     let mut numbers = std::env::args().skip(1).map(|argument| {
-        argument.parse::<u64>().expect("arguments: OBJECTS ROUNDS, both numbers")
+        argument
+            .parse::<u64>()
+            .expect("arguments: OBJECTS ROUNDS, both numbers")
     });
-    let objects = numbers.next().unwrap_or(200_000).max(workload::KEYS_PER_FOLDER);
+    let objects = numbers
+        .next()
+        .unwrap_or(200_000)
+        .max(workload::KEYS_PER_FOLDER);
     let rounds = numbers.next().unwrap_or(5).max(1);
     let runtime = Runtime::new().expect("a runtime starts");
 

@@ -22,7 +22,10 @@ impl RedbOneTree {
             .set_cache_size(cache_bytes)
             .create(path)
             .expect("the file is the bench's own");
-        let store = Self { database, quick_repair };
+        let store = Self {
+            database,
+            quick_repair,
+        };
         store.write(&Changes::default()).expect("the disk has room");
         store
     }
@@ -50,11 +53,14 @@ impl Store for RedbOneTree {
 
     fn snapshot(&self) -> Result<OneTreeSnapshot, IndexError> {
         let transaction = self.database.begin_read().map_err(storage)?;
-        Ok(OneTreeSnapshot(transaction.open_table(ROWS).map_err(storage)?))
+        Ok(OneTreeSnapshot(
+            transaction.open_table(ROWS).map_err(storage)?,
+        ))
     }
 
     fn commit(&self, changes: &Changes) -> Result<(), CommitError> {
-        self.write(changes).map_err(|error| CommitError(error.to_string()))
+        self.write(changes)
+            .map_err(|error| CommitError(error.to_string()))
     }
 }
 
@@ -62,7 +68,10 @@ pub(crate) struct OneTreeSnapshot(ReadOnlyTable<&'static [u8], &'static [u8]>);
 
 impl Reader for OneTreeSnapshot {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
-        let value = self.0.get(row_key(table, key).as_slice()).map_err(storage)?;
+        let value = self
+            .0
+            .get(row_key(table, key).as_slice())
+            .map_err(storage)?;
         Ok(value.map(|value| value.value().to_vec()))
     }
 
@@ -70,7 +79,10 @@ impl Reader for OneTreeSnapshot {
         let end = [table.code() + 1];
         let mut from = row_key(table, from);
         'seek: loop {
-            let range = (Bound::Included(from.as_slice()), Bound::Excluded(end.as_slice()));
+            let range = (
+                Bound::Included(from.as_slice()),
+                Bound::Excluded(end.as_slice()),
+            );
             for row in ReadableTable::range::<&[u8]>(&self.0, range).map_err(storage)? {
                 let (key, value) = row.map_err(storage)?;
                 match visit(&key.value()[1..], value.value())? {

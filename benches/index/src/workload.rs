@@ -67,7 +67,10 @@ fn put(key: ObjectKey, now: u64, entropy: &SeededEntropy) -> (Mutation, Mutation
     let placement = Placement {
         revision: "pack@0123456789abcdef".into(),
         reason: "fills disk-1 first".into(),
-        candidates: vec![backend.clone(), BackendId::parse("disk-2").expect("a valid backend")],
+        candidates: vec![
+            backend.clone(),
+            BackendId::parse("disk-2").expect("a valid backend"),
+        ],
         copies_wanted: 2,
     };
     let record = BlobRecord {
@@ -123,7 +126,12 @@ fn put(key: ObjectKey, now: u64, entropy: &SeededEntropy) -> (Mutation, Mutation
         now,
         clean_at: now.plus(Duration::from_secs(3600)),
     };
-    (Mutation::Begin { intents: vec![intent] }, Mutation::CommitVersion(Box::new(commit)))
+    (
+        Mutation::Begin {
+            intents: vec![intent],
+        },
+        Mutation::CommitVersion(Box::new(commit)),
+    )
 }
 
 /// Puts `objects` objects with large transactions.
@@ -143,7 +151,9 @@ pub(crate) fn fill<S: Store>(runtime: &Runtime, index: &StoreIndex<S>, objects: 
             let (begin, commit) = put(key(number), 1000 + number, &entropy);
             batch.extend([begin, commit]);
         }
-        runtime.block_on(index.apply(Mutation::All(batch))).expect("an accepted batch");
+        runtime
+            .block_on(index.apply(Mutation::All(batch)))
+            .expect("an accepted batch");
         next += FILL_BATCH;
     }
 }
@@ -218,7 +228,9 @@ pub(crate) fn listing<S: Store>(runtime: &Runtime, index: &StoreIndex<S>, folded
     let started = Instant::now();
     let mut entries = 0;
     for _ in 0..PAGES {
-        let page = runtime.block_on(index.list(query.clone())).expect("readable");
+        let page = runtime
+            .block_on(index.list(query.clone()))
+            .expect("readable");
         entries += page.entries.len();
     }
     started.elapsed().as_secs_f64() * 1e6 / entries as f64

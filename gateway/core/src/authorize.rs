@@ -25,7 +25,11 @@ pub fn authorize(grants: &dyn Grants, who: &Principal, operation: &Operation) ->
         .needs()
         .into_iter()
         .all(|(action, bucket, key)| grants.allows(who, action, bucket, key));
-    if granted { Ok(()) } else { Err(Error::from(ErrorCode::AccessDenied)) }
+    if granted {
+        Ok(())
+    } else {
+        Err(Error::from(ErrorCode::AccessDenied))
+    }
 }
 
 /// Grants everything to everybody: for tests and models.

@@ -170,8 +170,14 @@ impl Backends {
             })
         };
         let ordered: Vec<_> = backends.into_iter().map(handle).collect();
-        let by_id = ordered.iter().map(|b| (b.id().clone(), Arc::clone(b))).collect();
-        Self { ordered: Arc::new(ordered), by_id: Arc::new(by_id) }
+        let by_id = ordered
+            .iter()
+            .map(|b| (b.id().clone(), Arc::clone(b)))
+            .collect();
+        Self {
+            ordered: Arc::new(ordered),
+            by_id: Arc::new(by_id),
+        }
     }
 
     /// The backend with this id; `None` when the configuration no longer has it.

@@ -79,11 +79,7 @@ pub struct Proposal {
 /// binding's rule is to refuse.
 pub trait Placer: Send + Sync + 'static {
     /// `backends` is in the order of the configuration.
-    fn place(
-        &self,
-        request: &PlaceRequest<'_>,
-        backends: &[BackendState],
-    ) -> Result<Proposal>;
+    fn place(&self, request: &PlaceRequest<'_>, backends: &[BackendState]) -> Result<Proposal>;
 }
 
 /// Places by use alone, least used first, without any policy: the native fallback, and what
@@ -92,11 +88,7 @@ pub trait Placer: Send + Sync + 'static {
 pub struct LeastUsed;
 
 impl Placer for LeastUsed {
-    fn place(
-        &self,
-        request: &PlaceRequest<'_>,
-        backends: &[BackendState],
-    ) -> Result<Proposal> {
+    fn place(&self, request: &PlaceRequest<'_>, backends: &[BackendState]) -> Result<Proposal> {
         let mut candidates: Vec<usize> = (0..backends.len()).collect();
         candidates.sort_by_key(|&i| {
             let b = &backends[i];
@@ -126,7 +118,9 @@ impl Gateway {
         let handles: Vec<_> = self.backends.iter().collect();
         let mut candidates: Vec<BackendId> = Vec::with_capacity(proposal.candidates.len());
         for position in proposal.candidates {
-            let Some(handle) = handles.get(position) else { continue };
+            let Some(handle) = handles.get(position) else {
+                continue;
+            };
             if !handle.facts().read_only && !candidates.contains(handle.id()) {
                 candidates.push(handle.id().clone());
             }

@@ -124,7 +124,9 @@ impl Gateway {
 
 impl std::fmt::Debug for Gateway {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gateway").field("site", &self.site).finish_non_exhaustive()
+        f.debug_struct("Gateway")
+            .field("site", &self.site)
+            .finish_non_exhaustive()
     }
 }
 

@@ -14,13 +14,15 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use parking_lot::Mutex;
-use weir_types::body::{ExpectedChecksum, ExpectedDigests, Frame, FrameStream, IncomingBody, PutStream};
+use weir_types::body::{
+    ExpectedChecksum, ExpectedDigests, Frame, FrameStream, IncomingBody, PutStream,
+};
 use weir_types::checksum::Checksum;
 use weir_types::error::ErrorCode;
 use weir_types::{Error, Result};
 
-pub(crate) use digests::{ChecksumDigest, crc32c, finish_crc32c};
 use digests::BlockDigests;
+pub(crate) use digests::{ChecksumDigest, crc32c, finish_crc32c};
 
 /// What is known of a body that was taken in whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +67,10 @@ impl DigestedCell {
     /// What the body hashed to; InternalError when its stream has not ended well.
     pub(crate) fn take(&self) -> Result<Digested> {
         self.0.lock().take().ok_or_else(|| {
-            Error::new(ErrorCode::InternalError, "A backend answered before it had read the body.")
+            Error::new(
+                ErrorCode::InternalError,
+                "A backend answered before it had read the body.",
+            )
         })
     }
 }
@@ -143,7 +148,12 @@ impl Ingest {
         }
         let checksum = self.checksum.take().map(ChecksumDigest::finish);
         self.verify_checksum(checksum.as_ref())?;
-        Ok(Digested { md5, crcs, checksum, size: self.size })
+        Ok(Digested {
+            md5,
+            crcs,
+            checksum,
+            size: self.size,
+        })
     }
 
     fn verify_checksum(&self, computed: Option<&Checksum>) -> Result<()> {
@@ -187,9 +197,7 @@ impl Stream for Ingest {
             }
             let step = match ready!(this.frames.as_mut().poll_next(cx)) {
                 Some(Ok(Frame::Data(data))) if data.is_empty() => Ok(None),
-                Some(Ok(Frame::Data(data))) => {
-                    this.accept(&data).map(|()| this.held.replace(data))
-                }
+                Some(Ok(Frame::Data(data))) => this.accept(&data).map(|()| this.held.replace(data)),
                 Some(Ok(Frame::Trailers(trailers))) => {
                     this.trailers = trailers;
                     Ok(None)

@@ -61,7 +61,10 @@ impl Gateway {
         let principal = front.principal(&verified).clone();
         entry.authenticated(&principal);
 
-        let Call { operation, rendering } = front.decode(verified).await?;
+        let Call {
+            operation,
+            rendering,
+        } = front.decode(verified).await?;
         entry.decoded(&operation);
 
         let outcome = match authorize(&*self.grants, &principal, &operation) {
@@ -78,7 +81,10 @@ impl Gateway {
             }
             Ok(()) => {
                 let trace = entry.trace();
-                let asker = Asker { principal: &principal, trace: &trace };
+                let asker = Asker {
+                    principal: &principal,
+                    trace: &trace,
+                };
                 self.execute(operation, asker).await
             }
         };
@@ -100,7 +106,10 @@ impl Gateway {
         let gateway = Arc::clone(self);
         Ok(tokio::spawn(async move {
             let _slot = slot;
-            let asker = Asker { principal: &principal, trace: &trace };
+            let asker = Asker {
+                principal: &principal,
+                trace: &trace,
+            };
             gateway.execute(operation, asker).await
         }))
     }
@@ -113,9 +122,10 @@ impl Gateway {
         asker: Asker<'_>,
     ) -> Result<Outcome> {
         match operation {
-            Operation::ListBuckets => {
-                self.list_buckets(asker.principal).await.map(Outcome::Buckets)
-            }
+            Operation::ListBuckets => self
+                .list_buckets(asker.principal)
+                .await
+                .map(Outcome::Buckets),
             Operation::CreateBucket { bucket, location } => {
                 let made = self.create_bucket(bucket, location, asker.principal).await;
                 made.map(|()| Outcome::BucketCreated)
@@ -123,49 +133,50 @@ impl Gateway {
             Operation::HeadBucket { bucket } | Operation::GetBucketLocation { bucket } => {
                 self.bucket_info(&bucket).await.map(Outcome::Bucket)
             }
-            Operation::DeleteBucket { bucket } => {
-                self.delete_bucket(&bucket).await.map(|()| Outcome::BucketDeleted)
-            }
+            Operation::DeleteBucket { bucket } => self
+                .delete_bucket(&bucket)
+                .await
+                .map(|()| Outcome::BucketDeleted),
             Operation::ListObjects(list) => self.list_objects(list).await.map(Outcome::Listing),
-            Operation::PutObject(put) => {
-                Box::pin(self.put_object(*put, asker)).await.map(Outcome::Put)
-            }
-            Operation::GetObject(read) => {
-                Box::pin(self.get_object(&read, Arc::clone(asker.trace))).await.map(Outcome::Read)
-            }
+            Operation::PutObject(put) => Box::pin(self.put_object(*put, asker))
+                .await
+                .map(Outcome::Put),
+            Operation::GetObject(read) => Box::pin(self.get_object(&read, Arc::clone(asker.trace)))
+                .await
+                .map(Outcome::Read),
             Operation::HeadObject(read) => self.head_object(&read).await.map(Outcome::Head),
             Operation::DeleteObject(delete) => {
                 self.delete_object(delete).await.map(|()| Outcome::Deleted)
             }
-            Operation::DeleteObjects(delete) => {
-                Box::pin(self.delete_objects(delete, asker)).await.map(Outcome::DeletedKeys)
-            }
-            Operation::CopyObject(copy) => {
-                Box::pin(self.copy_object(*copy, asker)).await.map(Outcome::Copied)
-            }
+            Operation::DeleteObjects(delete) => Box::pin(self.delete_objects(delete, asker))
+                .await
+                .map(Outcome::DeletedKeys),
+            Operation::CopyObject(copy) => Box::pin(self.copy_object(*copy, asker))
+                .await
+                .map(Outcome::Copied),
             Operation::CreateMultipartUpload(create) => {
                 let created = Box::pin(self.create_multipart_upload(*create, asker)).await;
                 created.map(|upload| Outcome::UploadCreated(Box::new(upload)))
             }
-            Operation::UploadPart(part) => {
-                Box::pin(self.upload_part(*part, asker)).await.map(Outcome::PartPut)
-            }
-            Operation::UploadPartCopy(part) => {
-                Box::pin(self.upload_part_copy(*part, asker)).await.map(Outcome::PartCopied)
-            }
+            Operation::UploadPart(part) => Box::pin(self.upload_part(*part, asker))
+                .await
+                .map(Outcome::PartPut),
+            Operation::UploadPartCopy(part) => Box::pin(self.upload_part_copy(*part, asker))
+                .await
+                .map(Outcome::PartCopied),
             Operation::CompleteMultipartUpload(complete) => {
                 let completed = Box::pin(self.complete_multipart_upload(*complete, asker)).await;
                 completed.map(Outcome::Completed)
             }
-            Operation::AbortMultipartUpload(upload) => {
-                self.abort_multipart_upload(upload, asker).await.map(|()| Outcome::UploadAborted)
-            }
-            Operation::ListParts(list) => {
-                self.list_parts(list, asker).await.map(Outcome::Parts)
-            }
-            Operation::ListMultipartUploads(list) => {
-                self.list_multipart_uploads(list, asker).await.map(Outcome::Uploads)
-            }
+            Operation::AbortMultipartUpload(upload) => self
+                .abort_multipart_upload(upload, asker)
+                .await
+                .map(|()| Outcome::UploadAborted),
+            Operation::ListParts(list) => self.list_parts(list, asker).await.map(Outcome::Parts),
+            Operation::ListMultipartUploads(list) => self
+                .list_multipart_uploads(list, asker)
+                .await
+                .map(Outcome::Uploads),
         }
     }
 }

@@ -39,7 +39,10 @@ pub fn run(gateway: &Arc<Gateway>) -> Background {
     let (stop, stopped) = watch::channel(false);
     let dispatcher = dispatch::run(Arc::clone(gateway), stopped.clone());
     let reaper = reaper::run(Arc::clone(gateway), stopped);
-    Background { stop, tasks: [tokio::spawn(dispatcher), tokio::spawn(reaper)] }
+    Background {
+        stop,
+        tasks: [tokio::spawn(dispatcher), tokio::spawn(reaper)],
+    }
 }
 
 impl Background {

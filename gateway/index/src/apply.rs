@@ -23,61 +23,101 @@ pub(crate) fn apply(txn: &mut Txn<'_>, mutation: Mutation) -> Result<Applied, In
             Ok(Applied::All(applied.collect::<Result<_, _>>()?))
         }
 
-        Mutation::CreateBucket { name, owner, location, now } => {
-            bucket::create(txn, name, owner, location, now).map(Applied::Bucket)
-        }
+        Mutation::CreateBucket {
+            name,
+            owner,
+            location,
+            now,
+        } => bucket::create(txn, name, owner, location, now).map(Applied::Bucket),
         Mutation::DeleteBucket { name, now } => done(bucket::delete(txn, &name, now)),
 
-        Mutation::Begin { intents } => {
-            done(intents.iter().try_for_each(|intent| intent::put(txn, intent)))
-        }
-        Mutation::BeginReplica { intent, blob, backend, now } => {
-            intent::begin_replica(txn, intent, blob, backend, now).map(Applied::Intent)
-        }
-        Mutation::SetBackendUpload { intent, backend_upload } => {
-            done(intent::set_backend_upload(txn, intent, backend_upload))
-        }
-        Mutation::Condemn { intents, last_look_at, now } => {
+        Mutation::Begin { intents } => done(
+            intents
+                .iter()
+                .try_for_each(|intent| intent::put(txn, intent)),
+        ),
+        Mutation::BeginReplica {
+            intent,
+            blob,
+            backend,
+            now,
+        } => intent::begin_replica(txn, intent, blob, backend, now).map(Applied::Intent),
+        Mutation::SetBackendUpload {
+            intent,
+            backend_upload,
+        } => done(intent::set_backend_upload(txn, intent, backend_upload)),
+        Mutation::Condemn {
+            intents,
+            last_look_at,
+            now,
+        } => {
             let mut each = intents.into_iter();
             done(each.try_for_each(|intent| intent::condemn(txn, intent, last_look_at, now)))
         }
-        Mutation::DropIntents { intents } => {
-            done(intents.into_iter().try_for_each(|intent| intent::drop(txn, intent)))
-        }
+        Mutation::DropIntents { intents } => done(
+            intents
+                .into_iter()
+                .try_for_each(|intent| intent::drop(txn, intent)),
+        ),
 
         Mutation::CommitVersion(commit) => version::commit(txn, *commit),
-        Mutation::DeleteCurrent { bucket, key, if_match, now, clean_at } => {
-            version::delete_current(txn, &bucket, &key, if_match, now, clean_at)
-        }
+        Mutation::DeleteCurrent {
+            bucket,
+            key,
+            if_match,
+            now,
+            clean_at,
+        } => version::delete_current(txn, &bucket, &key, if_match, now, clean_at),
 
         Mutation::AddCopy { blob, copy, intent } => done(copy::add(txn, blob, copy, intent)),
-        Mutation::MarkCopy { blob, backend, attempt, state, now } => {
-            done(copy::mark(txn, blob, &backend, attempt, state, now))
-        }
-        Mutation::RemoveCopy { blob, backend, attempt, now, discard_at } => {
-            done(copy::remove(txn, blob, &backend, attempt, now, discard_at))
-        }
+        Mutation::MarkCopy {
+            blob,
+            backend,
+            attempt,
+            state,
+            now,
+        } => done(copy::mark(txn, blob, &backend, attempt, state, now)),
+        Mutation::RemoveCopy {
+            blob,
+            backend,
+            attempt,
+            now,
+            discard_at,
+        } => done(copy::remove(txn, blob, &backend, attempt, now, discard_at)),
         Mutation::RetireBlob { blob, now } => done(copy::retire(txn, blob, now)),
 
         Mutation::CreateUpload { upload } => done(upload::create(txn, &upload)),
         Mutation::PutPart { upload, part, crcs } => done(part::put(txn, upload, &part, &crcs)),
         Mutation::DropPart { upload, number } => done(part::drop(txn, upload, number)),
-        Mutation::BeginComplete { upload, parts, draft, conditions, now, resume_at } => {
-            upload::begin_complete(txn, upload, &parts, draft, &conditions, now, resume_at)
-        }
+        Mutation::BeginComplete {
+            upload,
+            parts,
+            draft,
+            conditions,
+            now,
+            resume_at,
+        } => upload::begin_complete(txn, upload, &parts, draft, &conditions, now, resume_at),
         Mutation::AbortUpload { upload, now } => done(upload::abort(txn, upload, now)),
-        Mutation::FinishAbort { upload, last_look_at, now } => {
-            done(upload::finish_abort(txn, upload, last_look_at, now))
-        }
+        Mutation::FinishAbort {
+            upload,
+            last_look_at,
+            now,
+        } => done(upload::finish_abort(txn, upload, last_look_at, now)),
 
-        Mutation::Enqueue { work, now, not_before } => {
+        Mutation::Enqueue {
+            work,
+            now,
+            not_before,
+        } => {
             outbox::enqueue(txn, work, now, not_before);
             Ok(Applied::Done)
         }
         Mutation::FinishWork { id } => done(outbox::finish(txn, id)),
-        Mutation::DeferWork { id, not_before, error } => {
-            done(outbox::defer(txn, id, not_before, error))
-        }
+        Mutation::DeferWork {
+            id,
+            not_before,
+            error,
+        } => done(outbox::defer(txn, id, not_before, error)),
         Mutation::Expire { before, limit } => done(expire::expire(txn, before, limit)),
     }
 }

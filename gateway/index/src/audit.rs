@@ -55,10 +55,7 @@ pub(crate) fn audit(reader: &dyn Reader) -> Result<Audit, IndexError> {
 }
 
 /// Every version lies in a bucket and has no tombstone; gives the number of versions per blob.
-fn versions(
-    reader: &dyn Reader,
-    audit: &mut Audit,
-) -> Result<HashMap<BlobId, u32>, IndexError> {
+fn versions(reader: &dyn Reader, audit: &mut Audit) -> Result<HashMap<BlobId, u32>, IndexError> {
     let mut buckets = HashSet::new();
     each::<BucketRecord>(reader, audit, Table::Buckets, |audit, key, bucket| {
         audit.expect(key == bucket.name.as_str().as_bytes(), || {
@@ -70,13 +67,17 @@ fn versions(
     let mut refs = HashMap::new();
     for table in [Table::Current, Table::History] {
         each::<VersionRecord>(reader, audit, table, |audit, key, version| {
-            let bucket = key.first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes));
-            audit.expect(bucket.is_some_and(|bucket| buckets.contains(&bucket)), || {
-                format!("version {} lies in no bucket", version.version_id)
+            let bucket = key
+                .first_chunk::<8>()
+                .map(|bytes| u64::from_be_bytes(*bytes));
+            audit.expect(
+                bucket.is_some_and(|bucket| buckets.contains(&bucket)),
+                || format!("version {} lies in no bucket", version.version_id),
+            );
+            let buried = table == Table::Current && reader.get(Table::Tombstones, key)?.is_some();
+            audit.expect(!buried, || {
+                format!("version {} has a tombstone", version.version_id)
             });
-            let buried =
-                table == Table::Current && reader.get(Table::Tombstones, key)?.is_some();
-            audit.expect(!buried, || format!("version {} has a tombstone", version.version_id));
             *refs.entry(version.blob).or_insert(0) += 1;
             Ok(())
         })?;
@@ -97,13 +98,18 @@ fn blobs(
         let id = blob.blob;
         let versions = refs.remove(&id).unwrap_or(0);
         audit.expect(blob.refs == versions, || {
-            format!("blob {id} counts {} versions, {versions} point to it", blob.refs)
+            format!(
+                "blob {id} counts {} versions, {versions} point to it",
+                blob.refs
+            )
         });
         let live = blob.state == BlobState::Live;
         audit.expect(live == (versions > 0), || {
             format!("blob {id} is {:?} with {versions} versions", blob.state)
         });
-        audit.expect(!live || !blob.copies.is_empty(), || format!("blob {id} has no copy"));
+        audit.expect(!live || !blob.copies.is_empty(), || {
+            format!("blob {id} has no copy")
+        });
         for copy in &blob.copies {
             copies += 1;
             let row = keys::copy(&copy.backend, id, copy.attempt);
@@ -120,10 +126,14 @@ fn blobs(
         Ok(())
     })?;
     for (blob, versions) in refs {
-        audit.expect(false, || format!("{versions} versions point to blob {blob}, which is gone"));
+        audit.expect(false, || {
+            format!("{versions} versions point to blob {blob}, which is gone")
+        });
     }
     let rows = count(reader, audit, Table::Copies)?;
-    audit.expect(rows == copies, || format!("{copies} copies have {rows} rows by backend"));
+    audit.expect(rows == copies, || {
+        format!("{copies} copies have {rows} rows by backend")
+    });
     Ok(ledger)
 }
 
@@ -141,7 +151,9 @@ fn accounts(
     sums.retain(|_, account| *account != LedgerRecord::default());
     let ledger: BTreeMap<_, _> = query::ledger(reader)?.into_iter().collect();
     audit.rows += ledger.len() as u64;
-    audit.expect(ledger == sums, || format!("the ledger is {ledger:?}, its sums are {sums:?}"));
+    audit.expect(ledger == sums, || {
+        format!("the ledger is {ledger:?}, its sums are {sums:?}")
+    });
     Ok(())
 }
 
@@ -152,9 +164,10 @@ fn outbox(reader: &dyn Reader, audit: &mut Audit) -> Result<(), IndexError> {
         let id = entry.id;
         let kind = rows::work_kind(&entry.work);
         depth[usize::from(kind)] += 1;
-        audit.expect(keys::outbox(id) == key && keys::outbox_kind(id) == kind, || {
-            format!("outbox entry {id} stands under another id")
-        });
+        audit.expect(
+            keys::outbox(id) == key && keys::outbox_kind(id) == kind,
+            || format!("outbox entry {id} stands under another id"),
+        );
         let due = keys::outbox_due(entry.not_before, id);
         audit.expect(reader.get(Table::OutboxDue, &due)?.is_some(), || {
             format!("outbox entry {id} never comes due")
@@ -163,9 +176,10 @@ fn outbox(reader: &dyn Reader, audit: &mut Audit) -> Result<(), IndexError> {
     })?;
     let entries: u64 = depth.iter().sum();
     let due = count(reader, audit, Table::OutboxDue)?;
-    audit.expect(due == entries, || format!("{entries} outbox entries come due {due} times"));
-    let counters: Counters =
-        rows::read(reader, Table::Meta, rows::COUNTERS)?.unwrap_or_default();
+    audit.expect(due == entries, || {
+        format!("{entries} outbox entries come due {due} times")
+    });
+    let counters: Counters = rows::read(reader, Table::Meta, rows::COUNTERS)?.unwrap_or_default();
     audit.expect(counters.depth == depth, || {
         format!("the outbox counts {:?} and holds {depth:?}", counters.depth)
     });
@@ -198,7 +212,9 @@ fn uploads(reader: &dyn Reader, audit: &mut Audit) -> Result<HashSet<BlobId>, In
         });
     }
     each::<PartRecord>(reader, audit, Table::Parts, |audit, key, part| {
-        let upload = key.first_chunk::<16>().map(|id| UploadId(u128::from_be_bytes(*id)));
+        let upload = key
+            .first_chunk::<16>()
+            .map(|id| UploadId(u128::from_be_bytes(*id)));
         audit.expect(upload.is_some_and(|upload| known.contains(&upload)), || {
             format!("part {} belongs to no upload", part.number)
         });
@@ -247,9 +263,10 @@ fn remembered(reader: &dyn Reader, audit: &mut Audit) -> Result<(), IndexError> 
         });
         Ok(())
     })?;
-    for (table, expected) in
-        [(Table::TombstoneAges, tombstones), (Table::CompletedAges, completed)]
-    {
+    for (table, expected) in [
+        (Table::TombstoneAges, tombstones),
+        (Table::CompletedAges, completed),
+    ] {
         let ages = count(reader, audit, table)?;
         audit.expect(ages == expected, || {
             format!("{expected} records have {ages} rows in {}", table.name())

@@ -33,10 +33,10 @@ use weir_types::index::IndexError;
 pub use format::BACKUP_VERSION;
 pub use restore::{RestoreOptions, restore, verify};
 
+use crate::StoreIndex;
 use crate::file;
 use crate::open::OpenError;
 use crate::store::{Reader, Step, Store, Table};
-use crate::StoreIndex;
 
 /// How far a backup or a restoration is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -104,15 +104,20 @@ impl<S: Store> StoreIndex<S> {
         target: &Path,
         on_progress: &mut OnProgress<'_>,
     ) -> Result<Progress, BackupError> {
-        let failed = |error| BackupError::File { path: target.to_owned(), error };
+        let failed = |error| BackupError::File {
+            path: target.to_owned(),
+            error,
+        };
         if target.try_exists().map_err(failed)? {
-            return Err(BackupError::Exists { path: target.to_owned() });
+            return Err(BackupError::Exists {
+                path: target.to_owned(),
+            });
         }
         let draft = file::beside(target, "partial");
         file::remove_if_there(&draft).map_err(failed)?;
-        let written = create(&draft).map_err(failed).and_then(|file| {
-            self.write_rows(file, target, on_progress)
-        });
+        let written = create(&draft)
+            .map_err(failed)
+            .and_then(|file| self.write_rows(file, target, on_progress));
         match written {
             Ok(progress) => {
                 file::publish(&draft, target).map_err(failed)?;
@@ -131,7 +136,10 @@ impl<S: Store> StoreIndex<S> {
         target: &Path,
         on_progress: &mut OnProgress<'_>,
     ) -> Result<Progress, BackupError> {
-        let failed = |error| BackupError::File { path: target.to_owned(), error };
+        let failed = |error| BackupError::File {
+            path: target.to_owned(),
+            error,
+        };
         let mut out = format::Writer::new(BufWriter::new(file)).map_err(failed)?;
         // An error of the file ends the scan from inside; the reader only knows its own kind.
         let mut file_error = None;
@@ -172,7 +180,11 @@ fn write_table(
 }
 
 fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
 }
 
 #[cfg(test)]

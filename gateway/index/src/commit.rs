@@ -121,7 +121,10 @@ impl<S: Store> Queue<S> {
                 let writer = std::thread::Builder::new()
                     .name("weir-index".into())
                     .spawn(move || write(&committer, receiver, batch_max))?;
-                Ok(Self::Grouped { sender: Some(sender), writer: Some(writer) })
+                Ok(Self::Grouped {
+                    sender: Some(sender),
+                    writer: Some(writer),
+                })
             }
         }
     }
@@ -136,7 +139,10 @@ impl<S: Store> Queue<S> {
             Self::Grouped { sender, .. } => {
                 let sender = sender.as_ref().ok_or_else(stopped)?;
                 let (answer, answered) = oneshot::channel();
-                sender.send((mutation, answer)).await.map_err(|_| stopped())?;
+                sender
+                    .send((mutation, answer))
+                    .await
+                    .map_err(|_| stopped())?;
                 answered.await.map_err(|_| stopped())?
             }
         }
@@ -159,11 +165,7 @@ impl<S> Drop for Queue<S> {
 }
 
 /// The writer: takes what is waiting, commits it together, answers.
-fn write<S: Store>(
-    committer: &Committer<S>,
-    mut queue: mpsc::Receiver<Waiting>,
-    batch_max: usize,
-) {
+fn write<S: Store>(committer: &Committer<S>, mut queue: mpsc::Receiver<Waiting>, batch_max: usize) {
     let _guard = EndOnPanic(&committer.fatal);
     let mut waiting = Vec::with_capacity(batch_max);
     while queue.blocking_recv_many(&mut waiting, batch_max) > 0 {

@@ -53,7 +53,9 @@ pub struct StoreIndex<S: Store> {
 
 impl<S: Store> std::fmt::Debug for StoreIndex<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StoreIndex").field("identity", &self.identity).finish_non_exhaustive()
+        f.debug_struct("StoreIndex")
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
     }
 }
 
@@ -69,7 +71,9 @@ impl StoreIndex<RedbStore> {
         let store = file::open_store(path, options.cache_bytes)?;
         let mut options = options;
         let folder = file::folder_of(path).to_owned();
-        options.free_space.get_or_insert_with(|| Arc::new(DiskSpace(folder)));
+        options
+            .free_space
+            .get_or_insert_with(|| Arc::new(DiskSpace(folder)));
         Self::start(store, site, options, Some(lock))
     }
 
@@ -89,7 +93,10 @@ impl StoreIndex<RedbStore> {
 impl StoreIndex<MemoryStore> {
     /// A new index of `site` in memory, without a thread of its own and always with room.
     pub fn new(site: SiteId) -> Self {
-        let options = IndexOptions { commit: CommitMode::Inline, ..IndexOptions::default() };
+        let options = IndexOptions {
+            commit: CommitMode::Inline,
+            ..IndexOptions::default()
+        };
         Self::over(MemoryStore::default(), site, options)
             .expect("an empty store in memory becomes an index")
     }
@@ -120,7 +127,14 @@ impl<S: Store> StoreIndex<S> {
         ));
         let queue = Queue::start(Arc::clone(&committer), &options)
             .map_err(|error| OpenError::Damaged(format!("no writer thread: {error}")))?;
-        Ok(Self { identity, space, committer, queue, store, _lock: lock })
+        Ok(Self {
+            identity,
+            space,
+            committer,
+            queue,
+            store,
+            _lock: lock,
+        })
     }
 
     /// Reads every row and checks the laws that hold between the tables. Blocks for about a

@@ -26,7 +26,9 @@ pub(crate) fn lock(path: &Path) -> Result<FileLock, OpenError> {
         .map_err(|error| failed(path, error))?;
     match file.try_lock() {
         Ok(()) => Ok(FileLock { _file: file }),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+            path: path.to_owned(),
+        }),
         Err(TryLockError::Error(error)) => Err(failed(path, error)),
     }
 }
@@ -48,7 +50,9 @@ pub(crate) fn open_store(path: &Path, cache_bytes: usize) -> Result<RedbStore, O
 /// Opens `path` as it is.
 pub(crate) fn open_redb(path: &Path, cache_bytes: usize) -> Result<RedbStore, OpenError> {
     RedbStore::open_file(path, cache_bytes).map_err(|error| match error {
-        redb::Error::DatabaseAlreadyOpen => OpenError::InUse { path: path.to_owned() },
+        redb::Error::DatabaseAlreadyOpen => OpenError::InUse {
+            path: path.to_owned(),
+        },
         error => failed(path, error),
     })
 }
@@ -101,7 +105,10 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 
 /// An error that names the index.
 pub(crate) fn failed(path: &Path, error: impl ToString) -> OpenError {
-    OpenError::File { path: path.to_owned(), reason: error.to_string() }
+    OpenError::File {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    }
 }
 
 fn sync_folder(folder: &Path) -> io::Result<()> {

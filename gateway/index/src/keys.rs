@@ -25,7 +25,11 @@ pub(crate) fn history(bucket: Incarnation, key: &str) -> Vec<u8> {
 
 /// A tombstone by the time of its delete.
 pub(crate) fn tombstone_age(wall_ms: u64, bucket: Incarnation, key: &str) -> Vec<u8> {
-    join(&[&wall_ms.to_be_bytes(), &bucket.0.to_be_bytes(), key.as_bytes()])
+    join(&[
+        &wall_ms.to_be_bytes(),
+        &bucket.0.to_be_bytes(),
+        key.as_bytes(),
+    ])
 }
 
 /// A blob; also the prefix of its segments.
@@ -50,7 +54,11 @@ pub(crate) fn copies_on(backend: &BackendId) -> Vec<u8> {
 
 /// One copy on a backend.
 pub(crate) fn copy(backend: &BackendId, blob: BlobId, attempt: u32) -> Vec<u8> {
-    join(&[&copies_on(backend), &blob.0.to_be_bytes(), &attempt.to_be_bytes()])
+    join(&[
+        &copies_on(backend),
+        &blob.0.to_be_bytes(),
+        &attempt.to_be_bytes(),
+    ])
 }
 
 /// Reads the end of what [`copy`] wrote.
@@ -102,7 +110,12 @@ pub(crate) fn upload(upload: UploadId) -> Vec<u8> {
 
 /// An open upload by its key.
 pub(crate) fn upload_key(bucket: Incarnation, key: &str, upload: UploadId) -> Vec<u8> {
-    join(&[&bucket.0.to_be_bytes(), key.as_bytes(), &[0], &upload.0.to_be_bytes()])
+    join(&[
+        &bucket.0.to_be_bytes(),
+        key.as_bytes(),
+        &[0],
+        &upload.0.to_be_bytes(),
+    ])
 }
 
 /// Reads what follows the bucket in [`upload_key`].

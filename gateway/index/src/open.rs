@@ -75,20 +75,31 @@ pub(crate) fn admit(
         let format = snapshot.get(Table::Meta, rows::FORMAT)?;
         // The format decides whether the rest may be read at all.
         check_format(format.as_deref())?;
-        (format, rows::read::<Identity>(&snapshot, Table::Meta, rows::IDENTITY)?)
+        (
+            format,
+            rows::read::<Identity>(&snapshot, Table::Meta, rows::IDENTITY)?,
+        )
     };
     match (format, identity) {
         (None, None) => {
-            let identity = Identity { site, epoch: new_epoch(entropy) };
+            let identity = Identity {
+                site,
+                epoch: new_epoch(entropy),
+            };
             store.commit(&birth(&identity))?;
-            Ok(IndexIdentity { site: identity.site, epoch: identity.epoch })
+            Ok(IndexIdentity {
+                site: identity.site,
+                epoch: identity.epoch,
+            })
         }
-        (Some(_), Some(identity)) if identity.site == site => {
-            Ok(IndexIdentity { site, epoch: identity.epoch })
-        }
-        (Some(_), Some(identity)) => {
-            Err(OpenError::OtherSite { found: identity.site, wanted: site })
-        }
+        (Some(_), Some(identity)) if identity.site == site => Ok(IndexIdentity {
+            site,
+            epoch: identity.epoch,
+        }),
+        (Some(_), Some(identity)) => Err(OpenError::OtherSite {
+            found: identity.site,
+            wanted: site,
+        }),
         _ => Err(OpenError::Damaged("format or identity is missing".into())),
     }
 }
@@ -96,11 +107,14 @@ pub(crate) fn admit(
 /// Refuses a format that is newer than this binary, or unreadable.
 pub(crate) fn check_format(row: Option<&[u8]>) -> Result<(), OpenError> {
     let Some(row) = row else { return Ok(()) };
-    let bytes = row.try_into().map_err(|_| OpenError::Damaged("unreadable format".into()))?;
+    let bytes = row
+        .try_into()
+        .map_err(|_| OpenError::Damaged("unreadable format".into()))?;
     match u32::from_be_bytes(bytes) {
-        found if found > FORMAT_VERSION => {
-            Err(OpenError::TooNew { found, newest: FORMAT_VERSION })
-        }
+        found if found > FORMAT_VERSION => Err(OpenError::TooNew {
+            found,
+            newest: FORMAT_VERSION,
+        }),
         _ => Ok(()),
     }
 }
@@ -114,7 +128,11 @@ fn birth(identity: &Identity) -> Changes {
     let mut changes = Changes::default();
     let format = FORMAT_VERSION.to_be_bytes().to_vec();
     changes.set(Table::Meta, rows::FORMAT.to_vec(), Some(format));
-    changes.set(Table::Meta, rows::IDENTITY.to_vec(), Some(identity.encode()));
+    changes.set(
+        Table::Meta,
+        rows::IDENTITY.to_vec(),
+        Some(identity.encode()),
+    );
     changes
 }
 

@@ -24,15 +24,24 @@ pub(crate) fn lookup(
     bucket: &BucketName,
     key: &ObjectKey,
 ) -> Result<Lookup, IndexError> {
-    let mut found = Lookup { bucket: None, version: None, blob: None };
+    let mut found = Lookup {
+        bucket: None,
+        version: None,
+        blob: None,
+    };
     found.bucket = rows::read::<BucketRecord>(reader, Table::Buckets, bucket.as_str().as_bytes())?;
-    let Some(bucket) = &found.bucket else { return Ok(found) };
+    let Some(bucket) = &found.bucket else {
+        return Ok(found);
+    };
     let row = keys::object(bucket.incarnation, key.as_str());
     let Some(version) = rows::read::<VersionRecord>(reader, Table::Current, &row)? else {
         return Ok(found);
     };
     let blob = rows::read::<BlobRecord>(reader, Table::Blobs, &keys::blob(version.blob))?;
-    found.blob = Some(Box::new(rows::require(blob, "a version's blob is missing")?));
+    found.blob = Some(Box::new(rows::require(
+        blob,
+        "a version's blob is missing",
+    )?));
     found.version = Some(Box::new(version));
     Ok(found)
 }
@@ -48,7 +57,13 @@ pub(crate) fn versions(
     let mut versions: Vec<VersionRecord> = current.into_iter().collect();
     let within = keys::history(bucket, key.as_str());
     let older = limit.saturating_sub(versions.len());
-    versions.extend(rows::page::<VersionRecord>(reader, Table::History, &within, None, older)?);
+    versions.extend(rows::page::<VersionRecord>(
+        reader,
+        Table::History,
+        &within,
+        None,
+        older,
+    )?);
     versions.truncate(limit);
     Ok(versions)
 }
@@ -69,7 +84,9 @@ pub(crate) fn crcs(
         return Ok(inline.into_iter().skip(first).take(count).collect());
     }
     let mut found = Vec::new();
-    let Ok(chunk) = u32::try_from(first / SegmentRecord::BLOCKS_MAX) else { return Ok(found) };
+    let Ok(chunk) = u32::try_from(first / SegmentRecord::BLOCKS_MAX) else {
+        return Ok(found);
+    };
     if count == 0 {
         return Ok(found);
     }
@@ -109,7 +126,9 @@ pub(crate) fn copies_on(
     for (blob, attempt) in names {
         let record = rows::read::<BlobRecord>(reader, Table::Blobs, &keys::blob(blob))?;
         let known = record.into_iter().flat_map(|record| record.copies);
-        let copy = known.into_iter().find(|c| c.backend == *backend && c.attempt == attempt);
+        let copy = known
+            .into_iter()
+            .find(|c| c.backend == *backend && c.attempt == attempt);
         copies.push((blob, rows::require(copy, "a copy's blob does not name it")?));
     }
     Ok(copies)
@@ -128,20 +147,19 @@ pub(crate) fn parts(
     let within = keys::upload(upload);
     let after = Some(keys::part(upload, after));
     let one_more = limit.saturating_add(1);
-    let mut parts: Vec<PartRecord> =
-        rows::page(reader, Table::Parts, &within, after, one_more)?;
+    let mut parts: Vec<PartRecord> = rows::page(reader, Table::Parts, &within, after, one_more)?;
     let more = parts.len() > limit;
     parts.truncate(limit);
     Ok(PartsPage { parts, more })
 }
 
 /// See [`weir_types::index::Index::ledger`].
-pub(crate) fn ledger(
-    reader: &dyn Reader,
-) -> Result<Vec<(BackendId, LedgerRecord)>, IndexError> {
+pub(crate) fn ledger(reader: &dyn Reader) -> Result<Vec<(BackendId, LedgerRecord)>, IndexError> {
     let mut found = Vec::new();
     rows::scan_prefix(reader, Table::Ledger, &[], &[], &mut |key, value| {
-        let name = std::str::from_utf8(key).ok().and_then(|name| BackendId::parse(name).ok());
+        let name = std::str::from_utf8(key)
+            .ok()
+            .and_then(|name| BackendId::parse(name).ok());
         let name = name.ok_or_else(|| rows::damaged("a ledger's backend cannot be read"))?;
         found.push((name, rows::decode(value)?));
         Ok(true)

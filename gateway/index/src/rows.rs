@@ -87,7 +87,10 @@ pub(crate) fn read<T: Record>(
     table: Table,
     key: &[u8],
 ) -> Result<Option<T>, IndexError> {
-    reader.get(table, key)?.map(|bytes| decode(&bytes)).transpose()
+    reader
+        .get(table, key)?
+        .map(|bytes| decode(&bytes))
+        .transpose()
 }
 
 /// A row that must be there because another names it.
@@ -113,10 +116,14 @@ pub(crate) fn scan_prefix(
     visit: &mut VisitTail<'_>,
 ) -> Result<(), IndexError> {
     let from = from.max(prefix);
-    reader.scan(table, from, &mut |key, value| match key.strip_prefix(prefix) {
-        Some(tail) if visit(tail, value)? => Ok(Step::Next),
-        _ => Ok(Step::Stop),
-    })
+    reader.scan(
+        table,
+        from,
+        &mut |key, value| match key.strip_prefix(prefix) {
+            Some(tail) if visit(tail, value)? => Ok(Step::Next),
+            _ => Ok(Step::Stop),
+        },
+    )
 }
 
 /// Keys that start with `prefix`.

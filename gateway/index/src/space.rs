@@ -36,11 +36,16 @@ pub(crate) struct SpaceGuard {
 impl SpaceGuard {
     /// Guards `free_bytes_min` bytes; without a `free_space` there is always room.
     pub(crate) fn new(free_space: Option<Arc<dyn FreeSpace>>, free_bytes_min: u64) -> Self {
-        Self { free_space, free_bytes_min }
+        Self {
+            free_space,
+            free_bytes_min,
+        }
     }
 
     /// Whether too little is free.
     pub(crate) fn is_low(&self) -> bool {
-        self.free_space.as_ref().is_some_and(|space| space.free_bytes() < self.free_bytes_min)
+        self.free_space
+            .as_ref()
+            .is_some_and(|space| space.free_bytes() < self.free_bytes_min)
     }
 }

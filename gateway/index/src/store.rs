@@ -149,9 +149,13 @@ impl Changes {
 
     /// All changes in order of table and key; `None` removes the row.
     pub fn iter(&self) -> impl Iterator<Item = (Table, &[u8], Option<&[u8]>)> {
-        self.tables.iter().zip(Table::ALL).flat_map(|(rows, table)| {
-            rows.iter().map(|(key, value)| (*table, key.as_slice(), value.as_deref()))
-        })
+        self.tables
+            .iter()
+            .zip(Table::ALL)
+            .flat_map(|(rows, table)| {
+                rows.iter()
+                    .map(|(key, value)| (*table, key.as_slice(), value.as_deref()))
+            })
     }
 
     /// Sets what becomes of a row; answers what was said before.

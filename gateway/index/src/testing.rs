@@ -38,7 +38,9 @@ pub(crate) fn dump_of(reader: &dyn Reader) -> Dump {
 }
 
 pub(crate) fn dump<S: Store>(index: &StoreIndex<S>) -> Dump {
-    index.read(|reader| Ok(dump_of(reader))).expect("the index can be read")
+    index
+        .read(|reader| Ok(dump_of(reader)))
+        .expect("the index can be read")
 }
 
 /// Waits for a future of the index.
@@ -49,7 +51,10 @@ pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-pub(crate) fn run<S: Store>(index: &StoreIndex<S>, mutation: Mutation) -> Result<Applied, IndexError> {
+pub(crate) fn run<S: Store>(
+    index: &StoreIndex<S>,
+    mutation: Mutation,
+) -> Result<Applied, IndexError> {
     wait(index.apply(mutation))
 }
 
@@ -62,11 +67,18 @@ pub(crate) fn must<S: Store>(index: &StoreIndex<S>, mutation: Mutation) -> Appli
 /// Fails unless all laws hold.
 pub(crate) fn audit<S: Store>(index: &StoreIndex<S>, context: &str) {
     let audit = index.audit().expect("the index can be read");
-    assert!(audit.problems.is_empty(), "{context}: {:#?}", audit.problems);
+    assert!(
+        audit.problems.is_empty(),
+        "{context}: {:#?}",
+        audit.problems
+    );
 }
 
 /// Names the seed of a random run; shown when the test fails.
-#[expect(clippy::print_stdout, reason = "a test that fails shows what it printed")]
+#[expect(
+    clippy::print_stdout,
+    reason = "a test that fails shows what it printed"
+)]
 pub(crate) fn announce(seed: u64) {
     println!("seed {seed}");
 }
@@ -116,7 +128,12 @@ pub(crate) fn upload_id(number: u32) -> UploadId {
 }
 
 pub(crate) fn create_bucket() -> Mutation {
-    Mutation::CreateBucket { name: bucket_name(), owner: None, location: None, now: at(1) }
+    Mutation::CreateBucket {
+        name: bucket_name(),
+        owner: None,
+        location: None,
+        now: at(1),
+    }
 }
 
 /// An open intent of that number for attempt 0 at the blob of the same number, on backend 1.
@@ -136,7 +153,9 @@ pub(crate) fn intent(number: u32, bytes: u64) -> Intent {
 }
 
 pub(crate) fn begin(number: u32, bytes: u64) -> Mutation {
-    Mutation::Begin { intents: vec![intent(number, bytes)] }
+    Mutation::Begin {
+        intents: vec![intent(number, bytes)],
+    }
 }
 
 /// The copy that `intent` announces.
@@ -223,7 +242,9 @@ pub(crate) fn put(text: &str, number: u32) -> Vec<Mutation> {
 
 pub(crate) fn share(text: &str, number: u32, blob: u32) -> CommitVersion {
     CommitVersion {
-        content: CommitContent::Shared { blob: blob_id(blob) },
+        content: CommitContent::Shared {
+            blob: blob_id(blob),
+        },
         draft: draft(number, 100),
         ..commit_of(text, &intent(number, 100), 2)
     }
@@ -272,8 +293,12 @@ pub(crate) fn create_upload(text: &str, number: u32) -> Vec<Mutation> {
     let mut under = intent(number, 0);
     under.purpose = IntentPurpose::Upload(upload_id(number));
     vec![
-        Mutation::Begin { intents: vec![under] },
-        Mutation::CreateUpload { upload: Box::new(upload(text, number)) },
+        Mutation::Begin {
+            intents: vec![under],
+        },
+        Mutation::CreateUpload {
+            upload: Box::new(upload(text, number)),
+        },
     ]
 }
 
@@ -287,13 +312,20 @@ pub(crate) fn put_part(of: u32, number: u16, size: u64, tag: u32, crcs: Vec<u32>
         checksum: None,
         backend_etags: vec!["part".into()],
     };
-    Mutation::PutPart { upload: upload_id(of), part, crcs }
+    Mutation::PutPart {
+        upload: upload_id(of),
+        part,
+        crcs,
+    }
 }
 
 pub(crate) fn begin_complete(of: u32, parts: &[(u16, u32)]) -> Mutation {
     Mutation::BeginComplete {
         upload: upload_id(of),
-        parts: parts.iter().map(|(number, tag)| (part_number(*number), etag(*tag))).collect(),
+        parts: parts
+            .iter()
+            .map(|(number, tag)| (part_number(*number), etag(*tag)))
+            .collect(),
         draft: Box::new(draft(of, 0)),
         conditions: WriteConditions::default(),
         now: at(30),
@@ -328,7 +360,11 @@ impl FragileFile {
     /// The file as it is found after the power came back.
     pub(crate) fn after_crash(&self) -> Self {
         let synced = self.0.lock().synced.clone();
-        Self(Arc::new(Mutex::new(FileState { bytes: synced.clone(), synced, fails: false })))
+        Self(Arc::new(Mutex::new(FileState {
+            bytes: synced.clone(),
+            synced,
+            fails: false,
+        })))
     }
 
     /// From now on nothing can be made durable.

@@ -21,8 +21,7 @@ pub(crate) struct Txn<'a> {
 impl<'a> Txn<'a> {
     /// Nothing changed yet over `base`, in the index of `site`.
     pub(crate) fn new(base: &'a dyn Reader, site: &'a SiteId) -> Result<Self, IndexError> {
-        let counters: Counters =
-            rows::read(base, Table::Meta, rows::COUNTERS)?.unwrap_or_default();
+        let counters: Counters = rows::read(base, Table::Meta, rows::COUNTERS)?.unwrap_or_default();
         Ok(Self {
             base,
             site,
@@ -54,9 +53,13 @@ impl<'a> Txn<'a> {
     pub(crate) fn finish(mut self) -> (Changes, bool) {
         if self.counters != self.stored_counters {
             let row = self.counters.encode();
-            self.changes.set(Table::Meta, rows::COUNTERS.to_vec(), Some(row));
+            self.changes
+                .set(Table::Meta, rows::COUNTERS.to_vec(), Some(row));
         }
-        (self.changes, self.counters.outbox != self.stored_counters.outbox)
+        (
+            self.changes,
+            self.counters.outbox != self.stored_counters.outbox,
+        )
     }
 
     /// The site whose index this is.
@@ -82,7 +85,11 @@ impl<'a> Txn<'a> {
     }
 
     /// One decoded row.
-    pub(crate) fn read<T: Record>(&self, table: Table, key: &[u8]) -> Result<Option<T>, IndexError> {
+    pub(crate) fn read<T: Record>(
+        &self,
+        table: Table,
+        key: &[u8],
+    ) -> Result<Option<T>, IndexError> {
         rows::read(self, table, key)
     }
 
@@ -154,7 +161,11 @@ impl Txn<'_> {
             if !replaced {
                 end = visit(key, value)?;
             }
-            Ok(if end == Step::Next { Step::Next } else { Step::Stop })
+            Ok(if end == Step::Next {
+                Step::Next
+            } else {
+                Step::Stop
+            })
         })?;
         for (key, value) in changed {
             if end != Step::Next {

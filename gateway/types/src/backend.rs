@@ -21,8 +21,12 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Stores `size` bytes under `key`, durably: when this returns, they survive power loss
     /// as far as the backend can promise it. A body that fails or is cut leaves nothing.
-    async fn put(&self, key: &BackendKey, size: u64, body: PutStream)
-    -> Result<Stored, BackendError>;
+    async fn put(
+        &self,
+        key: &BackendKey,
+        size: u64,
+        body: PutStream,
+    ) -> Result<Stored, BackendError>;
 
     /// Opens `range` (`None`: everything). A zero-length object is read with `None`.
     async fn get(
@@ -192,7 +196,12 @@ pub struct BackendError {
 impl BackendError {
     /// An error of `kind` that says `message`.
     pub fn new(kind: BackendErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), retry_after: None, source: None }
+        Self {
+            kind,
+            message: message.into(),
+            retry_after: None,
+            source: None,
+        }
     }
 
     /// The body's source failed with `error`.

@@ -125,9 +125,15 @@ impl Hlc {
     #[must_use]
     pub fn tick(self, now: Timestamp) -> Self {
         if now.0 > self.wall_ms {
-            Self { wall_ms: now.0, counter: 0 }
+            Self {
+                wall_ms: now.0,
+                counter: 0,
+            }
         } else {
-            Self { wall_ms: self.wall_ms, counter: self.counter.saturating_add(1) }
+            Self {
+                wall_ms: self.wall_ms,
+                counter: self.counter.saturating_add(1),
+            }
         }
     }
 }

@@ -50,9 +50,11 @@ pub trait Record: Serialize + DeserializeOwned {
         match bytes.split_first() {
             Some((&version, body)) if version == Self::VERSION => Self::parse(body),
             Some((&version, body)) if version < Self::VERSION => Self::migrate(version, body),
-            Some((&found, _)) => {
-                Err(DecodeError::TooNew { record: Self::NAME, found, newest: Self::VERSION })
-            }
+            Some((&found, _)) => Err(DecodeError::TooNew {
+                record: Self::NAME,
+                found,
+                newest: Self::VERSION,
+            }),
             None => Err(Self::damaged("no bytes")),
         }
     }
@@ -69,6 +71,9 @@ pub trait Record: Serialize + DeserializeOwned {
 
     /// An error that names this type.
     fn damaged(reason: impl ToString) -> DecodeError {
-        DecodeError::Damaged { record: Self::NAME, reason: reason.to_string() }
+        DecodeError::Damaged {
+            record: Self::NAME,
+            reason: reason.to_string(),
+        }
     }
 }

@@ -39,8 +39,13 @@ struct Pool {
 
 impl Default for SystemEntropy {
     fn default() -> Self {
-        let pool = Pool { bytes: Box::new([0; POOL_BYTES]), used: POOL_BYTES };
-        Self { pool: Mutex::new(pool) }
+        let pool = Pool {
+            bytes: Box::new([0; POOL_BYTES]),
+            used: POOL_BYTES,
+        };
+        Self {
+            pool: Mutex::new(pool),
+        }
     }
 }
 

@@ -193,7 +193,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error with a message of its own.
     pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), details: Vec::new() }
+        Self {
+            code,
+            message: message.into(),
+            details: Vec::new(),
+        }
     }
 
     /// Adds an element to the answer.
@@ -206,7 +210,11 @@ impl Error {
 
 impl From<ErrorCode> for Error {
     fn from(code: ErrorCode) -> Self {
-        Self { code, message: Cow::Borrowed(code.message()), details: Vec::new() }
+        Self {
+            code,
+            message: Cow::Borrowed(code.message()),
+            details: Vec::new(),
+        }
     }
 }
 

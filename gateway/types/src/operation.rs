@@ -12,6 +12,7 @@ pub use outcome::{
 };
 pub use request::{
     Action, CompleteMultipartUpload, CompletePart, CopyObject, CopySource, CreateMultipartUpload,
-    DeleteObject, DeleteObjects, Directive, ListMultipartUploads, ListObjects, ListParts, Operation,
-    PutObject, RangeSpec, ReadConditions, ReadObject, UploadPart, UploadPartCopy, UploadRef,
+    DeleteObject, DeleteObjects, Directive, ListMultipartUploads, ListObjects, ListParts,
+    Operation, PutObject, RangeSpec, ReadConditions, ReadObject, UploadPart, UploadPartCopy,
+    UploadRef,
 };

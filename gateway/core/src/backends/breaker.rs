@@ -17,10 +17,18 @@ pub struct Breaker {
 
 #[derive(Debug)]
 enum State {
-    Closed { failures: u32 },
-    Open { until: Instant, span: Duration },
+    Closed {
+        failures: u32,
+    },
+    Open {
+        until: Instant,
+        span: Duration,
+    },
     /// One request is out; when it is not heard of until `until`, another may try.
-    HalfOpen { until: Instant, span: Duration },
+    HalfOpen {
+        until: Instant,
+        span: Duration,
+    },
 }
 
 impl Breaker {
@@ -43,7 +51,10 @@ impl Breaker {
         match *state {
             State::Closed { .. } => true,
             State::Open { until, span } | State::HalfOpen { until, span } if now >= until => {
-                *state = State::HalfOpen { until: now + span, span };
+                *state = State::HalfOpen {
+                    until: now + span,
+                    span,
+                };
                 true
             }
             State::Open { .. } | State::HalfOpen { .. } => false,
@@ -69,19 +80,27 @@ impl Breaker {
         let mut state = self.state.lock();
         match *state {
             State::Closed { failures } if failures + 1 < self.failures_max => {
-                *state = State::Closed { failures: failures + 1 };
+                *state = State::Closed {
+                    failures: failures + 1,
+                };
                 None
             }
             State::Closed { .. } => {
                 let span = self.open_first;
                 let pause = span.max(retry_after.unwrap_or_default());
-                *state = State::Open { until: now + pause, span };
+                *state = State::Open {
+                    until: now + pause,
+                    span,
+                };
                 Some(true)
             }
             State::HalfOpen { span, .. } => {
                 let span = (span * 2).min(self.open_longest);
                 let pause = span.max(retry_after.unwrap_or_default());
-                *state = State::Open { until: now + pause, span };
+                *state = State::Open {
+                    until: now + pause,
+                    span,
+                };
                 None
             }
             // A request that was let through before the breaker opened.

@@ -29,7 +29,10 @@ pub struct PendingBytes {
 impl Room {
     /// Room for at most `bytes_max` bytes; `None` is no limit.
     pub fn new(bytes_max: Option<u64>) -> Self {
-        Self { bytes_max, pending: Arc::default() }
+        Self {
+            bytes_max,
+            pending: Arc::default(),
+        }
     }
 
     /// The limit, if there is one.

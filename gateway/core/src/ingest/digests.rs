@@ -19,8 +19,8 @@ impl BlockDigests {
     pub(crate) fn update(&mut self, mut data: &[u8]) {
         self.md5.update(data);
         while !data.is_empty() {
-            let left = usize::try_from(BLOCK_BYTES - self.block_bytes)
-                .expect("a block fits into memory");
+            let left =
+                usize::try_from(BLOCK_BYTES - self.block_bytes).expect("a block fits into memory");
             let (now, later) = data.split_at(left.min(data.len()));
             let block = self.block.get_or_insert_with(crc32c);
             block.update(now);
@@ -101,6 +101,9 @@ impl ChecksumDigest {
             }
             State::Sha(sha) => sha.finish().as_ref().to_vec(),
         };
-        Checksum { algorithm: self.algorithm, value }
+        Checksum {
+            algorithm: self.algorithm,
+            value,
+        }
     }
 }

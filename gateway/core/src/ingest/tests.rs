@@ -12,7 +12,11 @@ fn data(bytes: &[u8]) -> Result<Frame> {
 }
 
 fn body(size: u64, expected: ExpectedDigests, frames: Vec<Result<Frame>>) -> IncomingBody {
-    IncomingBody { size, expected, frames: stream::iter(frames).boxed() }
+    IncomingBody {
+        size,
+        expected,
+        frames: stream::iter(frames).boxed(),
+    }
 }
 
 fn checksum(algorithm: ChecksumAlgorithm, bytes: &[u8]) -> Checksum {
@@ -41,7 +45,10 @@ async fn known_values() {
         (ChecksumAlgorithm::Crc32, "QU+jOQ=="),
         (ChecksumAlgorithm::Crc32c, "ImIEBA=="),
         (ChecksumAlgorithm::Sha1, "L9ThxnotKPzthJ7hu3bnORuT6xI="),
-        (ChecksumAlgorithm::Sha256, "16j7swfXgJRpypq8sAguT41WUeRtPNt2LQLQvzfJ5ZI="),
+        (
+            ChecksumAlgorithm::Sha256,
+            "16j7swfXgJRpypq8sAguT41WUeRtPNt2LQLQvzfJ5ZI=",
+        ),
     ];
     for (algorithm, value) in cases {
         let expected = Checksum::parse(algorithm, value).expect("base64");
@@ -59,7 +66,10 @@ async fn known_values() {
 
 #[tokio::test]
 async fn a_body_that_is_not_as_said_never_arrives_whole() {
-    let wrong_md5 = ExpectedDigests { md5: Some([0; 16]), checksum: None };
+    let wrong_md5 = ExpectedDigests {
+        md5: Some([0; 16]),
+        checksum: None,
+    };
     let wrong_sum = checksum(ChecksumAlgorithm::Crc32, b"another text");
     let given_wrong = ExpectedDigests {
         md5: None,
@@ -73,8 +83,20 @@ async fn a_body_that_is_not_as_said_never_arrives_whole() {
     let cut = || Err(Error::from(ErrorCode::IncompleteBody));
     let cases: Vec<(&str, u64, ExpectedDigests, Vec<Result<Frame>>, ErrorCode)> = vec![
         ("md5", 43, wrong_md5, vec![data(TEXT)], ErrorCode::BadDigest),
-        ("checksum", 43, given_wrong, vec![data(&TEXT[..9]), data(&TEXT[9..])], ErrorCode::BadDigest),
-        ("no trailer", 43, in_trailer(), vec![data(TEXT)], ErrorCode::MalformedTrailerError),
+        (
+            "checksum",
+            43,
+            given_wrong,
+            vec![data(&TEXT[..9]), data(&TEXT[9..])],
+            ErrorCode::BadDigest,
+        ),
+        (
+            "no trailer",
+            43,
+            in_trailer(),
+            vec![data(TEXT)],
+            ErrorCode::MalformedTrailerError,
+        ),
         (
             "wrong trailer",
             43,
@@ -82,10 +104,34 @@ async fn a_body_that_is_not_as_said_never_arrives_whole() {
             vec![data(TEXT), Ok(Frame::Trailers(vec![wrong_sum]))],
             ErrorCode::BadDigest,
         ),
-        ("short", 44, none(), vec![data(TEXT)], ErrorCode::IncompleteBody),
-        ("long", 42, none(), vec![data(TEXT)], ErrorCode::IncompleteBody),
-        ("cut", 43, none(), vec![data(&TEXT[..20]), cut()], ErrorCode::IncompleteBody),
-        ("refused at its end", 43, none(), vec![data(TEXT), cut()], ErrorCode::IncompleteBody),
+        (
+            "short",
+            44,
+            none(),
+            vec![data(TEXT)],
+            ErrorCode::IncompleteBody,
+        ),
+        (
+            "long",
+            42,
+            none(),
+            vec![data(TEXT)],
+            ErrorCode::IncompleteBody,
+        ),
+        (
+            "cut",
+            43,
+            none(),
+            vec![data(&TEXT[..20]), cut()],
+            ErrorCode::IncompleteBody,
+        ),
+        (
+            "refused at its end",
+            43,
+            none(),
+            vec![data(TEXT), cut()],
+            ErrorCode::IncompleteBody,
+        ),
     ];
     for (what, size, expected, frames, code) in cases {
         let (got, result) = receive(body(size, expected, frames)).await;

@@ -50,7 +50,10 @@ impl Gateway {
 
     /// Removes an empty bucket.
     pub(crate) async fn delete_bucket(self: &Arc<Self>, bucket: &BucketName) -> Result<()> {
-        let delete = Mutation::DeleteBucket { name: bucket.clone(), now: self.now() };
+        let delete = Mutation::DeleteBucket {
+            name: bucket.clone(),
+            now: self.now(),
+        };
         match self.index.apply(delete).await {
             Ok(_) => Ok(()),
             Err(IndexError::Refused(Refusal::NoSuchBucket)) => Err(no_such_bucket(bucket)),

@@ -55,7 +55,11 @@ impl Gateway {
         asker: Asker<'_>,
     ) -> Result<CopiedObject> {
         let (source, blob) = self.copy_source(copy).await?;
-        let found = self.index.lookup(&copy.bucket, &copy.key).await.map_err(index_error)?;
+        let found = self
+            .index
+            .lookup(&copy.bucket, &copy.key)
+            .await
+            .map_err(index_error)?;
         check_conditions(&copy.conditions, &found)?;
         let Lookup { bucket, .. } = found;
         let bucket = bucket.ok_or_else(|| no_such_bucket(&copy.bucket))?;
@@ -78,7 +82,11 @@ impl Gateway {
 
     async fn copy_source(&self, copy: &CopyObject) -> Result<(VersionRecord, BlobRecord)> {
         let source = &copy.source;
-        let found = self.index.lookup(&source.bucket, &source.key).await.map_err(index_error)?;
+        let found = self
+            .index
+            .lookup(&source.bucket, &source.key)
+            .await
+            .map_err(index_error)?;
         if found.bucket.is_none() {
             return Err(no_such_bucket(&source.bucket));
         }
@@ -161,8 +169,11 @@ impl Gateway {
             let trace = Arc::new(Trace::default());
             let stream = self.read_blob(blob, 0..size, Arc::clone(&trace)).await?;
             let checksum = checksum_of(stream, algorithm).await?;
-            draft.checksum =
-                Some(ObjectChecksum { checksum, kind: ChecksumKind::FullObject, parts: None });
+            draft.checksum = Some(ObjectChecksum {
+                checksum,
+                kind: ChecksumKind::FullObject,
+                parts: None,
+            });
         }
         self.crash.pass("copy:before-share").await;
         let content = CommitContent::Shared { blob: id };
@@ -183,11 +194,18 @@ impl Gateway {
     ) -> Result<CopiedObject> {
         let size = source.size;
         let expected = expected_checksum(copy, &draft);
-        let stream = self.read_blob(source, 0..size, Arc::new(Trace::default())).await?;
+        let stream = self
+            .read_blob(source, 0..size, Arc::new(Trace::default()))
+            .await?;
         let blob = BlobId::mint(self.now(), &*self.entropy);
         let body = incoming(stream, size, expected);
-        let Written { guard, copy: written, digested } =
-            self.write_first_copy(blob, &draft.placement, body, asker.trace).await?;
+        let Written {
+            guard,
+            copy: written,
+            digested,
+        } = self
+            .write_first_copy(blob, &draft.placement, body, asker.trace)
+            .await?;
         draft.blob = blob;
         draft.etag = ETag::from_md5(digested.md5);
         draft.parts = None;
@@ -198,7 +216,11 @@ impl Gateway {
         });
         let (record, crcs) = new_blob(blob, draft.placement.clone(), written, digested);
         let intents = guard.intents().to_vec();
-        let content = CommitContent::New { blob: record, crcs, intents };
+        let content = CommitContent::New {
+            blob: record,
+            crcs,
+            intents,
+        };
         let version = self.commit_copy(copy, bucket, draft, content).await?;
         self.crash.pass("copy:committed").await;
         guard.committed();
@@ -267,8 +289,15 @@ fn refuse_idle_copy(copy: &CopyObject) -> Result<()> {
 /// Whether the blob's copies all lie where the placement allows, so that it can be shared.
 fn lies_within(blob: &BlobRecord, placement: &Placement) -> bool {
     blob.placement.copies_wanted >= placement.copies_wanted
-        && blob.copies.iter().all(|copy| placement.candidates.contains(&copy.backend))
-        && blob.placement.candidates.iter().all(|id| placement.candidates.contains(id))
+        && blob
+            .copies
+            .iter()
+            .all(|copy| placement.candidates.contains(&copy.backend))
+        && blob
+            .placement
+            .candidates
+            .iter()
+            .all(|id| placement.candidates.contains(id))
 }
 
 /// The algorithm to compute anew over a shared blob.

@@ -46,17 +46,32 @@ impl Gateway {
         let one = |(key, if_match): (ObjectKey, Option<ETag>)| {
             let bucket = bucket.clone();
             async move {
-                let allowed =
-                    self.grants.allows(asker.principal, Action::Delete, Some(&bucket), Some(key.as_str()));
+                let allowed = self.grants.allows(
+                    asker.principal,
+                    Action::Delete,
+                    Some(&bucket),
+                    Some(key.as_str()),
+                );
                 let result = if allowed {
-                    self.delete_object(DeleteObject { bucket, key: key.clone(), if_match }).await
+                    self.delete_object(DeleteObject {
+                        bucket,
+                        key: key.clone(),
+                        if_match,
+                    })
+                    .await
                 } else {
                     Err(Error::from(ErrorCode::AccessDenied))
                 };
-                DeletedKey { key, error: result.err() }
+                DeletedKey {
+                    key,
+                    error: result.err(),
+                }
             }
         };
-        Ok(stream::iter(keys).map(one).buffered(DELETES_AT_ONCE).collect().await)
+        Ok(stream::iter(keys)
+            .map(one)
+            .buffered(DELETES_AT_ONCE)
+            .collect()
+            .await)
     }
 }
-

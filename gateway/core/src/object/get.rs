@@ -34,7 +34,11 @@ impl Gateway {
     }
 
     async fn find(&self, read: &ReadObject) -> Result<(ObjectInfo, BlobRecord)> {
-        let found = self.index.lookup(&read.bucket, &read.key).await.map_err(index_error)?;
+        let found = self
+            .index
+            .lookup(&read.bucket, &read.key)
+            .await
+            .map_err(index_error)?;
         if found.bucket.is_none() {
             return Err(no_such_bucket(&read.bucket));
         }
@@ -55,32 +59,45 @@ impl Gateway {
 fn part_span(blob: &BlobRecord, part: u16) -> Result<ReadSpan> {
     let position = usize::from(part) - 1;
     if blob.segments.is_empty() && position == 0 {
-        return Ok(ReadSpan::Range { offset: 0, length: blob.size });
+        return Ok(ReadSpan::Range {
+            offset: 0,
+            length: blob.size,
+        });
     }
-    let before = blob.segments.iter().take(position).map(|(_, length)| length).sum();
+    let before = blob
+        .segments
+        .iter()
+        .take(position)
+        .map(|(_, length)| length)
+        .sum();
     match blob.segments.get(position) {
-        Some(&(_, length)) => Ok(ReadSpan::Range { offset: before, length }),
+        Some(&(_, length)) => Ok(ReadSpan::Range {
+            offset: before,
+            length,
+        }),
         None => Err(ErrorCode::InvalidPartNumber.into()),
     }
 }
 
 /// RFC 9110, section 14.1.2: a range that begins within the object is cut at its end.
 fn range_span(range: RangeSpec, size: u64) -> Result<ReadSpan> {
-    let refused = || {
-        Error::from(ErrorCode::InvalidRange)
-            .with("ActualObjectSize", size.to_string())
-    };
+    let refused =
+        || Error::from(ErrorCode::InvalidRange).with("ActualObjectSize", size.to_string());
     let (offset, end) = match range {
-        RangeSpec::FromTo(first, last) => {
-            (first, last.map_or(size, |last| last.saturating_add(1).min(size)))
-        }
+        RangeSpec::FromTo(first, last) => (
+            first,
+            last.map_or(size, |last| last.saturating_add(1).min(size)),
+        ),
         RangeSpec::Last(0) => return Err(refused()),
         RangeSpec::Last(count) => (size.saturating_sub(count), size),
     };
     if offset >= end {
         return Err(refused());
     }
-    Ok(ReadSpan::Range { offset, length: end - offset })
+    Ok(ReadSpan::Range {
+        offset,
+        length: end - offset,
+    })
 }
 
 #[cfg(test)]

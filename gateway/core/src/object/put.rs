@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use weir_types::error::ErrorCode;
-use weir_types::etag::ETag;
 use weir_types::checksum::{ChecksumKind, ObjectChecksum};
 use weir_types::clock::Hlc;
+use weir_types::error::ErrorCode;
+use weir_types::etag::ETag;
 use weir_types::id::{BlobId, Seq, VersionId};
 use weir_types::index::{Applied, CommitContent, CommitVersion, Lookup, Mutation, WriteConditions};
 use weir_types::operation::{PutObject, PutResult};
@@ -26,7 +26,11 @@ impl Gateway {
         asker: Asker<'_>,
     ) -> Result<PutResult> {
         self.check_size(put.body.size)?;
-        let found = self.index.lookup(&put.bucket, &put.key).await.map_err(index_error)?;
+        let found = self
+            .index
+            .lookup(&put.bucket, &put.key)
+            .await
+            .map_err(index_error)?;
         // Known to fail already: the body need not be read. Whether it holds when the bytes
         // have come is asked again in the commit.
         check_conditions(&put.conditions, &found)?;
@@ -50,8 +54,13 @@ impl Gateway {
             )
             .await?;
         let blob = BlobId::mint(self.now(), &*self.entropy);
-        let Written { guard, copy, digested } =
-            self.write_first_copy(blob, &placement, put.body, asker.trace).await?;
+        let Written {
+            guard,
+            copy,
+            digested,
+        } = self
+            .write_first_copy(blob, &placement, put.body, asker.trace)
+            .await?;
 
         let now = self.now();
         let draft = VersionRecord {
@@ -82,7 +91,11 @@ impl Gateway {
             key: put.key,
             conditions: put.conditions,
             draft,
-            content: CommitContent::New { blob, crcs, intents: guard.intents().to_vec() },
+            content: CommitContent::New {
+                blob,
+                crcs,
+                intents: guard.intents().to_vec(),
+            },
             now,
             clean_at: clean_at(self, now),
         };
@@ -99,7 +112,10 @@ impl Gateway {
 
     /// Commits a version and returns it as it stands.
     pub(crate) async fn commit(&self, commit: CommitVersion) -> Result<VersionRecord> {
-        match self.apply(Mutation::CommitVersion(Box::new(commit))).await? {
+        match self
+            .apply(Mutation::CommitVersion(Box::new(commit)))
+            .await?
+        {
             Applied::Committed { version, .. } => Ok(*version),
             other => {
                 tracing::error!(?other, "the index answered a commit with something else");

@@ -15,7 +15,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use weir_types::backend::{BackendError, BackendErrorKind, Fetched};
-use weir_types::body::{ExpectedChecksum, ExpectedDigests, Frame, GetStream, IncomingBody, ReplyStream};
+use weir_types::body::{
+    ExpectedChecksum, ExpectedDigests, Frame, GetStream, IncomingBody, ReplyStream,
+};
 use weir_types::error::ErrorCode;
 use weir_types::index::Mutation;
 use weir_types::record::{BlobRecord, CopyRecord, CopyState};
@@ -65,7 +67,10 @@ pub(crate) fn incoming(
 ) -> IncomingBody {
     IncomingBody {
         size,
-        expected: ExpectedDigests { md5: None, checksum },
+        expected: ExpectedDigests {
+            md5: None,
+            checksum,
+        },
         frames: stream.map(|item| item.map(Frame::Data)).boxed(),
     }
 }
@@ -106,12 +111,7 @@ struct CrcWindow {
 }
 
 impl BlobReader {
-    fn new(
-        gateway: &Arc<Gateway>,
-        blob: BlobRecord,
-        emit: Range<u64>,
-        trace: Arc<Trace>,
-    ) -> Self {
+    fn new(gateway: &Arc<Gateway>, blob: BlobRecord, emit: Range<u64>, trace: Arc<Trace>) -> Self {
         let lease = Lease::take(gateway, blob.blob);
         let layout = Layout::of(&blob);
         let fetch = if gateway.settings.verify_partial_blocks {
@@ -155,7 +155,11 @@ impl BlobReader {
         let block = self.layout.block_at(self.fetch.start);
         let until = block.end.min(self.fetch.end);
         let whole = self.fetch.start == block.start && until == block.end;
-        let crc = if whole { Some(self.crc_of(&block).await?) } else { None };
+        let crc = if whole {
+            Some(self.crc_of(&block).await?)
+        } else {
+            None
+        };
         loop {
             let source = match self.source.take() {
                 Some(source) => source,
@@ -193,14 +197,20 @@ impl BlobReader {
     /// Opens the rest of the range at the next copy that answers.
     async fn open(&mut self) -> Result<Source> {
         while let Some(copy) = self.choice.next() {
-            let Some(handle) = self.gateway.backends.get(&copy.backend) else { continue };
+            let Some(handle) = self.gateway.backends.get(&copy.backend) else {
+                continue;
+            };
             self.trace.attempt(handle.id());
             let whole = self.fetch == (0..self.blob.size);
             let range = (!whole).then(|| self.fetch.clone());
             let get = handle.backend().get(&copy.key, range);
             match handle.call("get", OperationClass::Read, get).await {
                 Ok(Fetched { size, body, .. }) if size == self.blob.size => {
-                    return Ok(Source { copy, body, left: Bytes::new() });
+                    return Ok(Source {
+                        copy,
+                        body,
+                        left: Bytes::new(),
+                    });
                 }
                 Ok(other) => {
                     let found = format!("{} bytes instead of {}", other.size, self.blob.size);
@@ -228,7 +238,10 @@ impl BlobReader {
     /// Says what happened; a copy that is missing or wrong becomes suspect.
     fn note(&mut self, copy: &CopyRecord, error: &BackendError) {
         tracing::warn!(blob = %self.blob.blob, backend = %copy.backend, %error, "a copy failed a read");
-        let wrong = matches!(error.kind, BackendErrorKind::NotFound | BackendErrorKind::Corrupt);
+        let wrong = matches!(
+            error.kind,
+            BackendErrorKind::NotFound | BackendErrorKind::Corrupt
+        );
         if !wrong {
             return;
         }
@@ -259,9 +272,16 @@ impl BlobReader {
         let known = window.first..window.first + window.crcs.len() as u64;
         if window.segment != block.segment || !known.contains(&block.index) {
             let number = self.layout.number(block.segment);
-            let crcs = self.gateway.index.crcs(self.blob.blob, number, block.index, CRCS_AT_ONCE);
+            let crcs = self
+                .gateway
+                .index
+                .crcs(self.blob.blob, number, block.index, CRCS_AT_ONCE);
             let crcs = crcs.await.map_err(index_error)?;
-            self.crcs = CrcWindow { segment: block.segment, first: block.index, crcs };
+            self.crcs = CrcWindow {
+                segment: block.segment,
+                first: block.index,
+                crcs,
+            };
         }
         pick(&self.crcs.crcs, block.index - self.crcs.first)
     }
@@ -299,7 +319,9 @@ async fn take_block(
                 }
             };
         }
-        let wanted = usize::try_from(missing).unwrap_or(usize::MAX).min(chunk.len());
+        let wanted = usize::try_from(missing)
+            .unwrap_or(usize::MAX)
+            .min(chunk.len());
         source.left = chunk.split_off(wanted);
         if let Some(digest) = &mut digest {
             digest.update(&chunk);

@@ -38,7 +38,10 @@ impl WriteGuard {
         for intent in &intents {
             gateway.live_intents.insert(*intent);
         }
-        Self { gateway: Arc::clone(gateway), intents }
+        Self {
+            gateway: Arc::clone(gateway),
+            intents,
+        }
     }
 
     /// The intents.
@@ -133,7 +136,11 @@ impl Gateway {
         };
         let mut failure = Error::from(ErrorCode::ServiceUnavailable);
         for (attempt, handle) in (FIRST_ATTEMPT..).zip(self.candidates(placement)) {
-            let ask = FirstCopy { blob, attempt, size };
+            let ask = FirstCopy {
+                blob,
+                attempt,
+                size,
+            };
             match self.try_candidate(handle, ask, &mut source, trace).await {
                 Ok(written) => return Ok(written),
                 Err(Attempt::Fatal(error)) => return Err(error),
@@ -148,7 +155,12 @@ impl Gateway {
         &'a self,
         placement: &'a Placement,
     ) -> impl Iterator<Item = &'a Arc<BackendHandle>> {
-        let known = || placement.candidates.iter().filter_map(|id| self.backends.get(id));
+        let known = || {
+            placement
+                .candidates
+                .iter()
+                .filter_map(|id| self.backends.get(id))
+        };
         let healthy = known().filter(|b| b.is_healthy(OperationClass::Write));
         let others = known().filter(|b| !b.is_healthy(OperationClass::Write));
         let chosen: Vec<_> = healthy.chain(others).collect();
@@ -206,7 +218,11 @@ impl Gateway {
             created_at: self.now(),
             state: CopyState::Good,
         };
-        Ok(Written { guard, copy, digested })
+        Ok(Written {
+            guard,
+            copy,
+            digested,
+        })
     }
 
     /// Claims room and writes the intent.
@@ -216,14 +232,22 @@ impl Gateway {
         intent: Intent,
     ) -> Result<WriteGuard, Attempt> {
         let claim = handle.room().claim(intent.reserved_bytes);
-        if !self.has_room(handle.id(), &claim).await.map_err(Attempt::Fatal)? {
+        if !self
+            .has_room(handle.id(), &claim)
+            .await
+            .map_err(Attempt::Fatal)?
+        {
             return Err(Attempt::Next(Error::new(
                 ErrorCode::QuotaExceeded,
                 "The backends that this object may lie on are full.",
             )));
         }
         let guard = WriteGuard::new(self, vec![intent.intent]);
-        let begun = self.apply(Mutation::Begin { intents: vec![intent] }).await;
+        let begun = self
+            .apply(Mutation::Begin {
+                intents: vec![intent],
+            })
+            .await;
         begun.map_err(Attempt::Fatal)?;
         Ok(guard)
     }
@@ -238,7 +262,10 @@ impl Gateway {
             return Ok(true);
         }
         let ledger = self.index.ledger().await.map_err(index_error)?;
-        let row = ledger.into_iter().find(|(id, _)| id == backend).map(|(_, row)| row);
+        let row = ledger
+            .into_iter()
+            .find(|(id, _)| id == backend)
+            .map(|(_, row)| row);
         Ok(claim.fits(&row.unwrap_or_default()))
     }
 }
@@ -251,8 +278,11 @@ pub(crate) fn new_blob(
     digested: Digested,
 ) -> (Box<BlobRecord>, Vec<u32>) {
     let inline = digested.crcs.len() <= INLINE_BLOCKS_MAX;
-    let (inline_crcs, crcs) =
-        if inline { (Some(digested.crcs), Vec::new()) } else { (None, digested.crcs) };
+    let (inline_crcs, crcs) = if inline {
+        (Some(digested.crcs), Vec::new())
+    } else {
+        (None, digested.crcs)
+    };
     let record = BlobRecord {
         blob,
         size: digested.size,
@@ -321,7 +351,11 @@ impl Source {
             Self::Memory(..) => true,
             Self::Stream(shared) => !shared.was_read(),
         };
-        if untouched { Attempt::Next(answer) } else { Attempt::Fatal(answer) }
+        if untouched {
+            Attempt::Next(answer)
+        } else {
+            Attempt::Fatal(answer)
+        }
     }
 }
 
@@ -362,12 +396,14 @@ impl SharedIngest {
     fn open(&self) -> PutStream {
         let read = Arc::clone(&self.read);
         let lock = Arc::clone(&self.stream).lock_owned();
-        Box::pin(futures_util::stream::once(lock).flat_map(move |mut stream| {
-            let read = Arc::clone(&read);
-            futures_util::stream::poll_fn(move |cx| {
-                read.store(true, std::sync::atomic::Ordering::SeqCst);
-                stream.as_mut().poll_next(cx)
-            })
-        }))
+        Box::pin(
+            futures_util::stream::once(lock).flat_map(move |mut stream| {
+                let read = Arc::clone(&read);
+                futures_util::stream::poll_fn(move |cx| {
+                    read.store(true, std::sync::atomic::Ordering::SeqCst);
+                    stream.as_mut().poll_next(cx)
+                })
+            }),
+        )
     }
 }

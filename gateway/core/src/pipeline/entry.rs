@@ -19,8 +19,13 @@ use crate::gateway::Gateway;
 use crate::observe::{AccessRecord, Observer, Trace, TraceNotes};
 
 /// Query parameters whose values must never reach a log.
-const SECRET_PARAMETERS: [&str; 5] =
-    ["x-amz-signature", "x-amz-security-token", "x-amz-credential", "signature", "awsaccesskeyid"];
+const SECRET_PARAMETERS: [&str; 5] = [
+    "x-amz-signature",
+    "x-amz-security-token",
+    "x-amz-credential",
+    "signature",
+    "awsaccesskeyid",
+];
 
 /// An entry of the access log in the making.
 pub(super) struct Entry {
@@ -171,15 +176,23 @@ fn loggable_target<B>(request: &Request<B>) -> String {
     let Some(query) = request.uri().query() else {
         return path.escape_debug().to_string();
     };
-    let shown = query.split('&').map(|parameter| match parameter.split_once('=') {
-        Some((name, _)) if is_secret(name) => format!("{name}=-"),
-        _ => parameter.escape_debug().to_string(),
-    });
-    format!("{}?{}", path.escape_debug(), shown.collect::<Vec<_>>().join("&"))
+    let shown = query
+        .split('&')
+        .map(|parameter| match parameter.split_once('=') {
+            Some((name, _)) if is_secret(name) => format!("{name}=-"),
+            _ => parameter.escape_debug().to_string(),
+        });
+    format!(
+        "{}?{}",
+        path.escape_debug(),
+        shown.collect::<Vec<_>>().join("&")
+    )
 }
 
 fn is_secret(name: &str) -> bool {
-    SECRET_PARAMETERS.iter().any(|secret| name.eq_ignore_ascii_case(secret))
+    SECRET_PARAMETERS
+        .iter()
+        .any(|secret| name.eq_ignore_ascii_case(secret))
 }
 
 #[cfg(test)]
@@ -212,16 +225,28 @@ mod tests {
         for (length, frames, complete) in [(0, 0, true), (5, 1, true), (5, 0, false)] {
             let last = Arc::new(Last::default());
             let request = Request::builder().uri("/b/k").body(()).expect("a request");
-            let entry = Entry::new(Arc::clone(&last) as Arc<dyn Observer>, "id".into(), &request);
+            let entry = Entry::new(
+                Arc::clone(&last) as Arc<dyn Observer>,
+                "id".into(),
+                &request,
+            );
             let body = Full::new(Bytes::from(vec![b'x'; length]));
             let body = body.map_err(|never| match never {}).boxed_unsync();
             let mut response = entry.close(Response::new(body));
             for _ in 0..frames {
-                response.body_mut().frame().await.expect("a frame").expect("bytes");
+                response
+                    .body_mut()
+                    .frame()
+                    .await
+                    .expect("a frame")
+                    .expect("bytes");
             }
             drop(response);
             let record = last.0.lock().take().expect("recorded when dropped");
-            assert_eq!(record.complete, complete, "{frames} frames of {length} bytes");
+            assert_eq!(
+                record.complete, complete,
+                "{frames} frames of {length} bytes"
+            );
         }
     }
 
@@ -235,8 +260,14 @@ mod tests {
                 "/b?X-Amz-Credential=AK%2F2026&X-Amz-Date=1&X-Amz-Signature=abc",
                 "/b?X-Amz-Credential=-&X-Amz-Date=1&X-Amz-Signature=-",
             ),
-            ("/b?x-amz-security-token=tok&list-type=2", "/b?x-amz-security-token=-&list-type=2"),
-            ("/b?AWSAccessKeyId=AK&Signature=s&Expires=1", "/b?AWSAccessKeyId=-&Signature=-&Expires=1"),
+            (
+                "/b?x-amz-security-token=tok&list-type=2",
+                "/b?x-amz-security-token=-&list-type=2",
+            ),
+            (
+                "/b?AWSAccessKeyId=AK&Signature=s&Expires=1",
+                "/b?AWSAccessKeyId=-&Signature=-&Expires=1",
+            ),
         ];
         for (target, want) in cases {
             let request = Request::builder().uri(target).body(()).expect("a request");

@@ -21,12 +21,20 @@ impl Job {
         for leg in &upload.legs {
             let (handle, _slot) = self.enter(&leg.backend, OperationClass::Write)?;
             let abort = handle.backend().abort_upload(&leg.key, &leg.backend_upload);
-            handle.call("abort_upload", OperationClass::Write, abort).await.map_err(failed)?;
+            handle
+                .call("abort_upload", OperationClass::Write, abort)
+                .await
+                .map_err(failed)?;
             self.gateway.crash.pass("abort:dropped").await;
         }
         let now = self.gateway.now();
         let last_look_at = now.plus(self.gateway.settings.late_write_max);
-        self.finish(vec![Mutation::FinishAbort { upload: id, last_look_at, now }]).await?;
+        self.finish(vec![Mutation::FinishAbort {
+            upload: id,
+            last_look_at,
+            now,
+        }])
+        .await?;
         self.gateway.crash.pass("abort:finished").await;
         Ok(())
     }

@@ -16,9 +16,15 @@ impl Job {
         if dead && self.gateway.leases.contains_key(&id) {
             return Err(Halt::Waiting);
         }
-        let retire = Mutation::RetireBlob { blob: id, now: self.gateway.now() };
+        let retire = Mutation::RetireBlob {
+            blob: id,
+            now: self.gateway.now(),
+        };
         self.gateway.crash.pass("clean:decided").await;
-        match self.finish(if dead { vec![retire] } else { Vec::new() }).await {
+        match self
+            .finish(if dead { vec![retire] } else { Vec::new() })
+            .await
+        {
             Ok(_) => {
                 self.gateway.crash.pass("clean:retired").await;
                 Ok(())

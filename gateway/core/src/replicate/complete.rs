@@ -30,6 +30,10 @@ impl Job {
     /// A backend that was asked long ago has answered, or never will.
     fn lost(&self) -> Lost {
         let age = self.gateway.now().since(self.entry.created_at);
-        if age > self.gateway.settings.late_write_max { Lost::Final } else { Lost::MayTurnUp }
+        if age > self.gateway.settings.late_write_max {
+            Lost::Final
+        } else {
+            Lost::MayTurnUp
+        }
     }
 }

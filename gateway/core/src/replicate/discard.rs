@@ -26,12 +26,16 @@ impl Job {
         self.remove_uploads(handle, &intent).await.map_err(failed)?;
         self.gateway.crash.pass("discard:uploads-aborted").await;
         let delete = handle.backend().delete(&intent.key);
-        handle.call("delete", OperationClass::Write, delete).await.map_err(failed)?;
+        handle
+            .call("delete", OperationClass::Write, delete)
+            .await
+            .map_err(failed)?;
         self.gateway.crash.pass("discard:deleted").await;
         if self.gateway.now() < last_look_at {
             return Err(Halt::Until(last_look_at));
         }
-        self.finish(vec![Mutation::DropIntents { intents: vec![id] }]).await?;
+        self.finish(vec![Mutation::DropIntents { intents: vec![id] }])
+            .await?;
         self.gateway.crash.pass("discard:dropped").await;
         Ok(())
     }
@@ -45,13 +49,21 @@ impl Job {
         let key = &intent.key;
         if let Some(upload) = &intent.backend_upload {
             let abort = handle.backend().abort_upload(key, upload);
-            handle.call("abort_upload", OperationClass::Write, abort).await?;
+            handle
+                .call("abort_upload", OperationClass::Write, abort)
+                .await?;
         } else if self.may_have_unnoted_upload(intent) {
-            let list = handle.backend().list_uploads(key.as_str(), UPLOADS_PER_KEY_MAX);
-            let found = handle.call("list_uploads", OperationClass::Read, list).await?;
+            let list = handle
+                .backend()
+                .list_uploads(key.as_str(), UPLOADS_PER_KEY_MAX);
+            let found = handle
+                .call("list_uploads", OperationClass::Read, list)
+                .await?;
             for upload in found.into_iter().filter(|found| found.key == key.as_str()) {
                 let abort = handle.backend().abort_upload(key, &upload.upload);
-                handle.call("abort_upload", OperationClass::Write, abort).await?;
+                handle
+                    .call("abort_upload", OperationClass::Write, abort)
+                    .await?;
             }
         }
         Ok(())

@@ -148,7 +148,9 @@ impl Dispatcher {
     async fn next_wake(&self, now: Instant) -> Result<Instant, IndexError> {
         let wall = self.gateway.now();
         let due = self.gateway.index.next_due(wall).await?;
-        let pause = due.map_or(LOOK_AT_LEAST, |due| due.since(wall)).min(LOOK_AT_LEAST);
+        let pause = due
+            .map_or(LOOK_AT_LEAST, |due| due.since(wall))
+            .min(LOOK_AT_LEAST);
         Ok(now + pause.max(Duration::from_millis(1)))
     }
 
@@ -198,7 +200,10 @@ impl Dispatcher {
         self.running.insert(id, subject);
         let gateway = Arc::clone(&self.gateway);
         self.tasks.spawn(async move {
-            let job = Job { gateway: Arc::clone(&gateway), entry: entry.clone() };
+            let job = Job {
+                gateway: Arc::clone(&gateway),
+                entry: entry.clone(),
+            };
             match AssertUnwindSafe(Box::pin(job.run())).catch_unwind().await {
                 Ok(busy) => (id, busy),
                 Err(_panic) => {
@@ -214,7 +219,10 @@ impl Dispatcher {
     async fn make_way(&mut self) {
         let keep = self.ready.len().saturating_sub(MADE_WAY);
         for entry in self.ready.split_off(keep) {
-            let job = Job { gateway: Arc::clone(&self.gateway), entry };
+            let job = Job {
+                gateway: Arc::clone(&self.gateway),
+                entry,
+            };
             job.put_off(Halt::Waiting).await;
         }
     }

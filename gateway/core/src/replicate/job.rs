@@ -73,7 +73,9 @@ impl Job {
             Err(Halt::Failed(_)) => WorkOutcome::Failed,
             Err(_) => WorkOutcome::Deferred,
         };
-        self.gateway.observer.work(kind(&self.entry.work), outcome, started.elapsed());
+        self.gateway
+            .observer
+            .work(kind(&self.entry.work), outcome, started.elapsed());
         match result {
             Ok(()) => None,
             Err(Halt::Busy(backend)) => Some(backend),
@@ -104,14 +106,24 @@ impl Job {
             Halt::Until(time) => (time, None),
             Halt::Waiting | Halt::Busy(_) => {
                 let waited = now.since(entry.created_at);
-                (now.plus(pause::while_waiting(settings, entropy, waited)), None)
+                (
+                    now.plus(pause::while_waiting(settings, entropy, waited)),
+                    None,
+                )
             }
             Halt::Failed(error) => {
                 tracing::warn!(work = ?entry.work, attempts = entry.attempts, %error, "background work failed");
-                (now.plus(pause::after_failure(settings, entropy, entry.attempts)), Some(error))
+                (
+                    now.plus(pause::after_failure(settings, entropy, entry.attempts)),
+                    Some(error),
+                )
             }
         };
-        let defer = Mutation::DeferWork { id: entry.id, not_before, error };
+        let defer = Mutation::DeferWork {
+            id: entry.id,
+            not_before,
+            error,
+        };
         if let Err(error) = gateway.index.apply(defer).await {
             // Still due: it is tried again at once, and at worst does the same again.
             tracing::error!(%error, "work could not be put off");
@@ -143,14 +155,20 @@ impl Job {
     ) -> Run<(&Arc<BackendHandle>, OwnedSemaphorePermit)> {
         let handle = self.backend(id)?;
         let slot = slot(handle)?;
-        if handle.admits(class) { Ok((handle, slot)) } else { Err(Halt::Waiting) }
+        if handle.admits(class) {
+            Ok((handle, slot))
+        } else {
+            Err(Halt::Waiting)
+        }
     }
 }
 
 /// One of a backend's slots for the background.
 pub(super) fn slot(handle: &BackendHandle) -> Run<OwnedSemaphorePermit> {
     let slots = Arc::clone(handle.background_slots());
-    slots.try_acquire_owned().map_err(|_taken| Halt::Busy(handle.id().clone()))
+    slots
+        .try_acquire_owned()
+        .map_err(|_taken| Halt::Busy(handle.id().clone()))
 }
 
 /// The label of a kind of work in metrics.

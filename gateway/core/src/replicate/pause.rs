@@ -9,11 +9,7 @@ use crate::settings::Settings;
 /// The pause after failure number `attempts` (from 0): doubles from the first to the longest,
 /// and is shortened at random by up to half, so that what failed together is not tried
 /// together.
-pub(super) fn after_failure(
-    settings: &Settings,
-    entropy: &dyn Entropy,
-    attempts: u32,
-) -> Duration {
+pub(super) fn after_failure(settings: &Settings, entropy: &dyn Entropy, attempts: u32) -> Duration {
     let (first, longest) = settings.retry_pause;
     let factor = 1_u32.checked_shl(attempts.min(31)).unwrap_or(u32::MAX);
     jitter(first.saturating_mul(factor).min(longest), entropy)
@@ -28,7 +24,10 @@ pub(super) fn while_waiting(
     waited: Duration,
 ) -> Duration {
     let shortest = settings.breaker_open.0;
-    jitter((waited / 4).clamp(shortest, settings.retry_pause.1.max(shortest)), entropy)
+    jitter(
+        (waited / 4).clamp(shortest, settings.retry_pause.1.max(shortest)),
+        entropy,
+    )
 }
 
 /// Between half of `pause` and all of it.
@@ -52,18 +51,31 @@ mod tests {
             ..Settings::default()
         };
         let entropy = SeededEntropy::new(7);
-        let cases = [(0, 200), (1, 400), (5, 6400), (8, 51_200), (9, 60_000), (4_000, 60_000)];
+        let cases = [
+            (0, 200),
+            (1, 400),
+            (5, 6400),
+            (8, 51_200),
+            (9, 60_000),
+            (4_000, 60_000),
+        ];
         for (attempts, most) in cases {
             for _ in 0..50 {
                 let pause = after_failure(&settings, &entropy, attempts).as_millis();
-                assert!((most / 2..=most).contains(&pause), "attempt {attempts}: {pause} ms");
+                assert!(
+                    (most / 2..=most).contains(&pause),
+                    "attempt {attempts}: {pause} ms"
+                );
             }
         }
         for (waited, most) in [(0, 1000), (3, 1000), (40, 10_000), (9_000, 60_000)] {
             for _ in 0..50 {
                 let waited = Duration::from_secs(waited);
                 let pause = while_waiting(&settings, &entropy, waited).as_millis();
-                assert!((most / 2..=most).contains(&pause), "waited {waited:?}: {pause} ms");
+                assert!(
+                    (most / 2..=most).contains(&pause),
+                    "waited {waited:?}: {pause} ms"
+                );
             }
         }
     }

@@ -56,7 +56,9 @@ async fn condemn_orphans(gateway: &Gateway, age: Duration) -> Result<(), IndexEr
     let mut after: Option<IntentId> = None;
     loop {
         let page = gateway.index.intents(after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(()) };
+        let Some(last) = page.last() else {
+            return Ok(());
+        };
         after = Some(last.intent);
         let now = gateway.now();
         let mut orphans = Vec::new();
@@ -68,9 +70,19 @@ async fn condemn_orphans(gateway: &Gateway, age: Duration) -> Result<(), IndexEr
         if orphans.is_empty() {
             continue;
         }
-        tracing::info!(count = orphans.len(), "condemning intents whose writers are gone");
+        tracing::info!(
+            count = orphans.len(),
+            "condemning intents whose writers are gone"
+        );
         let last_look_at = now.plus(gateway.settings.late_write_max);
-        gateway.index.apply(Mutation::Condemn { intents: orphans, last_look_at, now }).await?;
+        gateway
+            .index
+            .apply(Mutation::Condemn {
+                intents: orphans,
+                last_look_at,
+                now,
+            })
+            .await?;
         gateway.crash.pass("reap:condemned").await;
     }
 }
@@ -92,13 +104,19 @@ async fn is_orphan(gateway: &Gateway, intent: &Intent) -> Result<bool, IndexErro
 async fn abort_stale_uploads(gateway: &Gateway) -> Result<(), IndexError> {
     loop {
         let now = gateway.now();
-        let Some(before) = earlier(now, gateway.settings.upload_age_max) else { return Ok(()) };
+        let Some(before) = earlier(now, gateway.settings.upload_age_max) else {
+            return Ok(());
+        };
         let stale: Vec<UploadId> = gateway.index.stale_uploads(before, PAGE).await?;
         if stale.is_empty() {
             return Ok(());
         }
         for upload in stale {
-            match gateway.index.apply(Mutation::AbortUpload { upload, now }).await {
+            match gateway
+                .index
+                .apply(Mutation::AbortUpload { upload, now })
+                .await
+            {
                 // It was finished or aborted a moment ago.
                 Ok(_) | Err(IndexError::Refused(Refusal::NoSuchUpload)) => {}
                 Err(error) => return Err(error),
@@ -109,13 +127,23 @@ async fn abort_stale_uploads(gateway: &Gateway) -> Result<(), IndexError> {
 }
 
 async fn expire(gateway: &Gateway, now: Timestamp) -> Result<(), IndexError> {
-    let Some(before) = earlier(now, gateway.settings.memory_of_deletes) else { return Ok(()) };
-    gateway.index.apply(Mutation::Expire { before, limit: EXPIRED_PER_ROUND }).await?;
+    let Some(before) = earlier(now, gateway.settings.memory_of_deletes) else {
+        return Ok(());
+    };
+    gateway
+        .index
+        .apply(Mutation::Expire {
+            before,
+            limit: EXPIRED_PER_ROUND,
+        })
+        .await?;
     Ok(())
 }
 
 /// `span` before `now`; `None` before the beginning of time.
 fn earlier(now: Timestamp, span: Duration) -> Option<Timestamp> {
     let span = u64::try_from(span.as_millis()).ok()?;
-    now.as_millis().checked_sub(span).map(Timestamp::from_millis)
+    now.as_millis()
+        .checked_sub(span)
+        .map(Timestamp::from_millis)
 }

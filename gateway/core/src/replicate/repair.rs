@@ -26,7 +26,9 @@ impl Job {
         }
         self.gateway.crash.pass("repair:restored").await;
         let blob = self.live(id).await?;
-        let unwanted = blob.iter().flat_map(|blob| suspects(blob).chain(surplus(blob, &cleared)));
+        let unwanted = blob
+            .iter()
+            .flat_map(|blob| suspects(blob).chain(surplus(blob, &cleared)));
         let now = self.gateway.now();
         let removals = unwanted.map(|copy| Mutation::RemoveCopy {
             blob: id,
@@ -50,7 +52,9 @@ impl Job {
     /// Reads the suspects again, and clears those that read well; tells their attempts.
     async fn absolve(&self, id: BlobId) -> Run<Vec<u32>> {
         let mut cleared = Vec::new();
-        let Some(blob) = self.live(id).await? else { return Ok(cleared) };
+        let Some(blob) = self.live(id).await? else {
+            return Ok(cleared);
+        };
         for copy in suspects(&blob) {
             if Box::pin(self.reads_well(&blob, copy)).await? {
                 let mark = Mutation::MarkCopy {
@@ -81,9 +85,16 @@ impl Job {
             let found = handle.call("head", OperationClass::Read, head).await;
             return Ok(found.is_ok_and(|found| found.is_some_and(|stored| stored.size == 0)));
         }
-        let alone = BlobRecord { copies: vec![copy.clone()], ..blob.clone() };
-        let opened = self.gateway.read_blob(alone, 0..blob.size, Arc::new(Trace::default()));
-        let Ok(stream) = opened.await else { return Ok(false) };
+        let alone = BlobRecord {
+            copies: vec![copy.clone()],
+            ..blob.clone()
+        };
+        let opened = self
+            .gateway
+            .read_blob(alone, 0..blob.size, Arc::new(Trace::default()));
+        let Ok(stream) = opened.await else {
+            return Ok(false);
+        };
         let mut body = incoming(stream, blob.size, None);
         body.expected.md5 = blob.md5;
         let (mut verified, _) = Ingest::new(body).into_stream();
@@ -99,8 +110,11 @@ impl Job {
 /// The good copies beyond those that are wanted, one per backend. Copies that were read a
 /// moment ago are kept before others.
 fn surplus<'a>(blob: &'a BlobRecord, just_read: &[u32]) -> Vec<&'a CopyRecord> {
-    let mut good: Vec<_> =
-        blob.copies.iter().filter(|copy| copy.state == CopyState::Good).collect();
+    let mut good: Vec<_> = blob
+        .copies
+        .iter()
+        .filter(|copy| copy.state == CopyState::Good)
+        .collect();
     good.sort_by_key(|copy| !just_read.contains(&copy.attempt));
     let wanted = usize::from(blob.placement.copies_wanted);
     let mut kept: Vec<&CopyRecord> = Vec::new();
@@ -115,5 +129,7 @@ fn surplus<'a>(blob: &'a BlobRecord, just_read: &[u32]) -> Vec<&'a CopyRecord> {
 }
 
 fn suspects(blob: &BlobRecord) -> impl Iterator<Item = &CopyRecord> {
-    blob.copies.iter().filter(|copy| copy.state == CopyState::Suspect)
+    blob.copies
+        .iter()
+        .filter(|copy| copy.state == CopyState::Suspect)
 }

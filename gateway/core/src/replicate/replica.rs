@@ -57,7 +57,9 @@ impl Job {
     pub(super) async fn restore(&self, id: BlobId, last: &[Mutation]) -> Run<Restored> {
         let mut refused: Vec<(BackendId, String)> = Vec::new();
         loop {
-            let Some(blob) = self.live(id).await? else { return Ok(Restored::Gone) };
+            let Some(blob) = self.live(id).await? else {
+                return Ok(Restored::Gone);
+            };
             let good = holders(&blob, CopyState::Good);
             let wanted = usize::from(blob.placement.copies_wanted);
             if good.len() >= wanted {
@@ -89,7 +91,11 @@ impl Job {
             let handle = self.gateway.backends.get(&copy.backend);
             handle.is_some_and(|b| b.admits(OperationClass::Read))
         };
-        if blob.copies.iter().any(readable) { Ok(()) } else { Err(Halt::Waiting) }
+        if blob.copies.iter().any(readable) {
+            Ok(())
+        } else {
+            Err(Halt::Waiting)
+        }
     }
 
     /// The first candidate without a good copy that can take one now; those that hold no copy
@@ -101,8 +107,12 @@ impl Job {
         refused: &[(BackendId, String)],
     ) -> Run<Target<'_>> {
         let suspect = holders(blob, CopyState::Suspect);
-        let mut candidates: Vec<_> =
-            blob.placement.candidates.iter().filter(|id| !good.contains(*id)).collect();
+        let mut candidates: Vec<_> = blob
+            .placement
+            .candidates
+            .iter()
+            .filter(|id| !good.contains(*id))
+            .collect();
         candidates.sort_by_key(|id| suspect.contains(*id));
         let mut reasons: Vec<String> = Vec::new();
         let mut halt = None;
@@ -124,9 +134,9 @@ impl Job {
         // What was tried and failed counts as a failure, even if another only waits.
         match halt {
             Some(halt) if refused.is_empty() => Err(halt),
-            _ if reasons.is_empty() => {
-                Err(Halt::Failed("its placement names no backend for a further copy".into()))
-            }
+            _ if reasons.is_empty() => Err(Halt::Failed(
+                "its placement names no backend for a further copy".into(),
+            )),
             _ => Err(Halt::Failed(reasons.join("; "))),
         }
     }
@@ -140,9 +150,11 @@ impl Job {
         let claim = handle.room().claim(bytes);
         let fits = self.gateway.has_room(id, &claim).await;
         match fits {
-            Ok(true) if handle.admits(OperationClass::Write) => {
-                Ok(Target { handle, _slot: slot, claim })
-            }
+            Ok(true) if handle.admits(OperationClass::Write) => Ok(Target {
+                handle,
+                _slot: slot,
+                claim,
+            }),
             Ok(true) => Err(Halt::Waiting),
             Ok(false) => Err(Halt::Failed(format!("the backend {id} is full"))),
             Err(error) => Err(Halt::Failed(error.to_string())),
@@ -157,7 +169,11 @@ impl Job {
         last: &[Mutation],
     ) -> Run<Added> {
         let Self { gateway, .. } = self;
-        let Target { handle, _slot, claim } = target;
+        let Target {
+            handle,
+            _slot,
+            claim,
+        } = target;
         let opened = self.open(blob).await.map_err(unreadable)?;
         let id = IntentId::mint(&*gateway.entropy);
         let guard = WriteGuard::new(gateway, vec![id]);

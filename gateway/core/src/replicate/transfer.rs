@@ -68,7 +68,9 @@ impl Job {
     ) -> Result<Stored, BackendError> {
         let Self { gateway, .. } = self;
         let create = handle.backend().create_upload(&intent.key);
-        let upload = handle.call("create_upload", OperationClass::Write, create).await?;
+        let upload = handle
+            .call("create_upload", OperationClass::Write, create)
+            .await?;
         gateway.crash.pass("replicate:upload-begun").await;
         let note = Mutation::SetBackendUpload {
             intent: intent.intent,
@@ -89,11 +91,19 @@ impl Job {
             let target = (handle, intent, upload.as_str());
             let stored = self.send_part(blob, body, target, (number, range)).await?;
             let stored = require_size(handle, size, stored)?;
-            parts.push(BackendPart { number, size, etag: stored.etag });
+            parts.push(BackendPart {
+                number,
+                size,
+                etag: stored.etag,
+            });
             gateway.crash.pass("replicate:part-written").await;
         }
-        let complete = handle.backend().complete_upload(&intent.key, &upload, &parts);
-        let stored = handle.call("complete_upload", OperationClass::Write, complete).await?;
+        let complete = handle
+            .backend()
+            .complete_upload(&intent.key, &upload, &parts);
+        let stored = handle
+            .call("complete_upload", OperationClass::Write, complete)
+            .await?;
         gateway.crash.pass("replicate:assembled").await;
         Ok(stored)
     }
@@ -109,7 +119,9 @@ impl Job {
         let size = range.end - range.start;
         let mut tries = 1;
         loop {
-            let put = handle.backend().put_part(&intent.key, upload, number, size, body);
+            let put = handle
+                .backend()
+                .put_part(&intent.key, upload, number, size, body);
             match handle.call("put_part", OperationClass::Write, put).await {
                 Err(error) if error.kind == BackendErrorKind::Unavailable && tries < PART_TRIES => {
                     tries += 1;
@@ -128,8 +140,12 @@ impl Job {
         md5: Option<[u8; 16]>,
     ) -> Result<PutStream, BackendError> {
         let size = range.end - range.start;
-        let opened = self.gateway.read_blob(blob.clone(), range, Arc::new(Trace::default()));
-        let stream = opened.await.map_err(|error: Error| BackendError::source(error))?;
+        let opened = self
+            .gateway
+            .read_blob(blob.clone(), range, Arc::new(Trace::default()));
+        let stream = opened
+            .await
+            .map_err(|error: Error| BackendError::source(error))?;
         let Some(md5) = md5 else { return Ok(stream) };
         let mut body = incoming(stream, size, None);
         body.expected.md5 = Some(md5);
@@ -137,11 +153,7 @@ impl Job {
     }
 }
 
-fn require_size(
-    handle: &BackendHandle,
-    size: u64,
-    stored: Stored,
-) -> Result<Stored, BackendError> {
+fn require_size(handle: &BackendHandle, size: u64, stored: Stored) -> Result<Stored, BackendError> {
     if stored.size == size {
         return Ok(stored);
     }
@@ -161,12 +173,18 @@ fn pieces(blob: &BlobRecord, put_bytes_max: u64) -> Vec<(PartNumber, Range<u64>)
         range
     };
     if blob.segments.len() > 1 {
-        return blob.segments.iter().map(|(number, bytes)| (*number, next(*bytes))).collect();
+        return blob
+            .segments
+            .iter()
+            .map(|(number, bytes)| (*number, next(*bytes)))
+            .collect();
     }
     if blob.size <= put_bytes_max {
         return vec![(PartNumber::FIRST, 0..blob.size)];
     }
-    let piece = PIECE_BYTES.min(put_bytes_max).max(blob.size.div_ceil(u64::from(PartNumber::MAX)));
+    let piece = PIECE_BYTES
+        .min(put_bytes_max)
+        .max(blob.size.div_ceil(u64::from(PartNumber::MAX)));
     let piece = piece.next_multiple_of(BLOCK_BYTES);
     let count = u16::try_from(blob.size.div_ceil(piece)).unwrap_or(PartNumber::MAX);
     let numbers = (1..=count).filter_map(|number| PartNumber::new(number).ok());

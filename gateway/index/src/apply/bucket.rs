@@ -22,7 +22,13 @@ pub(super) fn create(
         return refuse(Refusal::BucketExists);
     }
     let incarnation = Incarnation(txn.next_seq().0);
-    let bucket = BucketRecord { name, incarnation, created_at: now, owner, location };
+    let bucket = BucketRecord {
+        name,
+        incarnation,
+        created_at: now,
+        owner,
+        location,
+    };
     txn.put(Table::Buckets, bucket.name.as_str().into(), &bucket);
     Ok(bucket)
 }
@@ -54,10 +60,7 @@ pub(super) fn delete(
 }
 
 /// The bucket, by its name alone.
-pub(super) fn find(
-    txn: &Txn<'_>,
-    name: &BucketName,
-) -> Result<Option<BucketRecord>, IndexError> {
+pub(super) fn find(txn: &Txn<'_>, name: &BucketName) -> Result<Option<BucketRecord>, IndexError> {
     txn.read(Table::Buckets, name.as_str().as_bytes())
 }
 

@@ -41,8 +41,12 @@ pub(super) fn mark(
     state: CopyState,
     now: Timestamp,
 ) -> Result<(), IndexError> {
-    let Some(mut record) = find(txn, blob)? else { return Ok(()) };
-    let Some(at) = position(&record, backend, attempt) else { return Ok(()) };
+    let Some(mut record) = find(txn, blob)? else {
+        return Ok(());
+    };
+    let Some(at) = position(&record, backend, attempt) else {
+        return Ok(());
+    };
     if record.copies[at].state == state {
         return Ok(());
     }
@@ -67,9 +71,15 @@ pub(super) fn remove(
         Some(record) if record.state == BlobState::Live => record,
         _ => return Ok(()),
     };
-    let Some(at) = position(&record, backend, attempt) else { return Ok(()) };
+    let Some(at) = position(&record, backend, attempt) else {
+        return Ok(());
+    };
     let copy = record.copies.remove(at);
-    if !record.copies.iter().any(|other| other.state == CopyState::Good) {
+    if !record
+        .copies
+        .iter()
+        .any(|other| other.state == CopyState::Good)
+    {
         return refuse(Refusal::LastCopy);
     }
     put(txn, &record);
@@ -77,7 +87,9 @@ pub(super) fn remove(
 }
 
 pub(super) fn retire(txn: &mut Txn<'_>, blob: BlobId, now: Timestamp) -> Result<(), IndexError> {
-    let Some(record) = find(txn, blob)? else { return Ok(()) };
+    let Some(record) = find(txn, blob)? else {
+        return Ok(());
+    };
     if record.state == BlobState::Live {
         return refuse(Refusal::BlobLive);
     }
@@ -109,7 +121,10 @@ pub(super) fn create(
     }
     put(txn, blob);
     if blob.copies.len() < usize::from(blob.placement.copies_wanted) {
-        let work = Work::Replicate { blob: blob.blob, bytes: blob.size };
+        let work = Work::Replicate {
+            blob: blob.blob,
+            bytes: blob.size,
+        };
         outbox::enqueue(txn, work, now, now);
     }
     Ok(())
@@ -121,8 +136,10 @@ pub(super) fn share(txn: &mut Txn<'_>, blob: BlobId) -> Result<(), IndexError> {
         Some(record) if record.state == BlobState::Live => record,
         _ => return refuse(Refusal::BlobGone),
     };
-    record.refs =
-        record.refs.checked_add(1).ok_or_else(|| rows::damaged("a blob has no refs left"))?;
+    record.refs = record
+        .refs
+        .checked_add(1)
+        .ok_or_else(|| rows::damaged("a blob has no refs left"))?;
     put(txn, &record);
     Ok(())
 }
@@ -136,8 +153,10 @@ pub(super) fn unshare(
     clean_at: Timestamp,
 ) -> Result<(), IndexError> {
     let mut record = rows::require(find(txn, blob)?, "a version's blob is missing")?;
-    record.refs =
-        record.refs.checked_sub(1).ok_or_else(|| rows::damaged("a blob's refs fall below 0"))?;
+    record.refs = record
+        .refs
+        .checked_sub(1)
+        .ok_or_else(|| rows::damaged("a blob's refs fall below 0"))?;
     if record.refs == 0 {
         record.state = BlobState::Dead(now);
         outbox::enqueue(txn, Work::Clean { blob }, now, clean_at);
@@ -155,15 +174,17 @@ fn put(txn: &mut Txn<'_>, record: &BlobRecord) {
 }
 
 fn position(record: &BlobRecord, backend: &BackendId, attempt: u32) -> Option<usize> {
-    record.copies.iter().position(|copy| copy.backend == *backend && copy.attempt == attempt)
+    record
+        .copies
+        .iter()
+        .position(|copy| copy.backend == *backend && copy.attempt == attempt)
 }
 
-fn insert_row(
-    txn: &mut Txn<'_>,
-    blob: &BlobRecord,
-    copy: &CopyRecord,
-) -> Result<(), IndexError> {
-    txn.put_key(Table::Copies, keys::copy(&copy.backend, blob.blob, copy.attempt));
+fn insert_row(txn: &mut Txn<'_>, blob: &BlobRecord, copy: &CopyRecord) -> Result<(), IndexError> {
+    txn.put_key(
+        Table::Copies,
+        keys::copy(&copy.backend, blob.blob, copy.attempt),
+    );
     intent::charge(txn, &copy.backend, blob.size)
 }
 
@@ -174,7 +195,10 @@ fn take_away(
     now: Timestamp,
     discard_at: Timestamp,
 ) -> Result<(), IndexError> {
-    txn.delete(Table::Copies, keys::copy(&copy.backend, blob.blob, copy.attempt));
+    txn.delete(
+        Table::Copies,
+        keys::copy(&copy.backend, blob.blob, copy.attempt),
+    );
     intent::refund(txn, &copy.backend, blob.size)?;
     intent::condemn_copy(txn, blob, copy, now, discard_at)
 }

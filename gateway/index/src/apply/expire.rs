@@ -8,11 +8,7 @@ use crate::rows;
 use crate::store::{Reader, Step, Table};
 use crate::txn::Txn;
 
-pub(super) fn expire(
-    txn: &mut Txn<'_>,
-    before: Timestamp,
-    limit: usize,
-) -> Result<(), IndexError> {
+pub(super) fn expire(txn: &mut Txn<'_>, before: Timestamp, limit: usize) -> Result<(), IndexError> {
     for (ages, records) in [
         (Table::TombstoneAges, Table::Tombstones),
         (Table::CompletedAges, Table::Completed),

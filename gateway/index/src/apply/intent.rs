@@ -38,8 +38,9 @@ pub(super) fn begin_replica(
         _ => return refuse(Refusal::BlobGone),
     };
     let attempt = record.next_attempt;
-    record.next_attempt =
-        attempt.checked_add(1).ok_or_else(|| rows::damaged("a blob has no attempts left"))?;
+    record.next_attempt = attempt
+        .checked_add(1)
+        .ok_or_else(|| rows::damaged("a blob has no attempts left"))?;
     txn.put(Table::Blobs, keys::blob(blob), &record);
     let intent = Intent {
         intent: id,
@@ -121,7 +122,9 @@ pub(super) fn condemn_copy(
         created_at: now,
         backend_upload: None,
         reserved_bytes: blob.size,
-        state: IntentState::Condemned { last_look_at: discard_at },
+        state: IntentState::Condemned {
+            last_look_at: discard_at,
+        },
     };
     put(txn, &intent)?;
     outbox::enqueue(txn, Work::Discard { intent: id }, now, discard_at);
@@ -149,11 +152,7 @@ pub(super) fn find(txn: &Txn<'_>, id: IntentId) -> Result<Option<Intent>, IndexE
 }
 
 /// Accounts for a copy that was added.
-pub(super) fn charge(
-    txn: &mut Txn<'_>,
-    backend: &BackendId,
-    bytes: u64,
-) -> Result<(), IndexError> {
+pub(super) fn charge(txn: &mut Txn<'_>, backend: &BackendId, bytes: u64) -> Result<(), IndexError> {
     ledger(txn, backend, |ledger| {
         ledger.used_bytes = ledger.used_bytes.checked_add(bytes)?;
         ledger.used_objects = ledger.used_objects.checked_add(1)?;
@@ -162,11 +161,7 @@ pub(super) fn charge(
 }
 
 /// Accounts for a copy that was taken away.
-pub(super) fn refund(
-    txn: &mut Txn<'_>,
-    backend: &BackendId,
-    bytes: u64,
-) -> Result<(), IndexError> {
+pub(super) fn refund(txn: &mut Txn<'_>, backend: &BackendId, bytes: u64) -> Result<(), IndexError> {
     ledger(txn, backend, |ledger| {
         ledger.used_bytes = ledger.used_bytes.checked_sub(bytes)?;
         ledger.used_objects = ledger.used_objects.checked_sub(1)?;

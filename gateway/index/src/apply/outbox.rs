@@ -16,8 +16,14 @@ pub(super) fn enqueue(txn: &mut Txn<'_>, work: Work, now: Timestamp, not_before:
     counters.outbox += 1;
     counters.depth[usize::from(kind)] += 1;
     let id = keys::outbox_id(counters.outbox, kind);
-    let entry =
-        OutboxEntry { id, work, created_at: now, not_before, attempts: 0, last_error: None };
+    let entry = OutboxEntry {
+        id,
+        work,
+        created_at: now,
+        not_before,
+        attempts: 0,
+        last_error: None,
+    };
     txn.put_key(Table::OutboxDue, keys::outbox_due(not_before, id));
     txn.put(Table::Outbox, keys::outbox(id), &entry);
 }
@@ -27,7 +33,9 @@ pub(super) fn finish(txn: &mut Txn<'_>, id: OutboxId) -> Result<(), IndexError> 
         return Ok(());
     };
     let depth = &mut txn.counters().depth[usize::from(keys::outbox_kind(id))];
-    *depth = depth.checked_sub(1).ok_or_else(|| rows::damaged("the outbox counts below zero"))?;
+    *depth = depth
+        .checked_sub(1)
+        .ok_or_else(|| rows::damaged("the outbox counts below zero"))?;
     txn.delete(Table::OutboxDue, keys::outbox_due(entry.not_before, id));
     txn.delete(Table::Outbox, keys::outbox(id));
     Ok(())

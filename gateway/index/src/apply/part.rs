@@ -17,7 +17,9 @@ pub(super) fn put(
 ) -> Result<(), IndexError> {
     let upload = upload::require_open(txn, id)?;
     let row = keys::part(id, part.number.get());
-    let before = txn.read::<PartRecord>(Table::Parts, &row)?.map_or(0, |part| part.size);
+    let before = txn
+        .read::<PartRecord>(Table::Parts, &row)?
+        .map_or(0, |part| part.size);
     settle(txn, &upload, before, part.size)?;
     txn.delete_under(Table::Segments, &keys::segment(upload.blob, part.number))?;
     put_crcs(txn, upload.blob, part.number, crcs);
@@ -25,14 +27,12 @@ pub(super) fn put(
     Ok(())
 }
 
-pub(super) fn drop(
-    txn: &mut Txn<'_>,
-    id: UploadId,
-    number: PartNumber,
-) -> Result<(), IndexError> {
+pub(super) fn drop(txn: &mut Txn<'_>, id: UploadId, number: PartNumber) -> Result<(), IndexError> {
     let upload = upload::require_open(txn, id)?;
     let row = keys::part(id, number.get());
-    let Some(before) = txn.read::<PartRecord>(Table::Parts, &row)? else { return Ok(()) };
+    let Some(before) = txn.read::<PartRecord>(Table::Parts, &row)? else {
+        return Ok(());
+    };
     settle(txn, &upload, before.size, 0)?;
     txn.delete_under(Table::Segments, &keys::segment(upload.blob, number))?;
     txn.delete(Table::Parts, row);
@@ -42,8 +42,14 @@ pub(super) fn drop(
 /// Writes the CRCs of one segment, so many per row that a row stays small.
 pub(super) fn put_crcs(txn: &mut Txn<'_>, blob: BlobId, part: PartNumber, crcs: &[u32]) {
     for (chunk, crcs) in (0..).zip(crcs.chunks(SegmentRecord::BLOCKS_MAX)) {
-        let row = SegmentRecord { crcs: crcs.to_vec() };
-        txn.put(Table::Segments, keys::segment_chunk(blob, part, chunk), &row);
+        let row = SegmentRecord {
+            crcs: crcs.to_vec(),
+        };
+        txn.put(
+            Table::Segments,
+            keys::segment_chunk(blob, part, chunk),
+            &row,
+        );
     }
 }
 

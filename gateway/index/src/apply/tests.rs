@@ -1,4 +1,4 @@
 mod conditions;
+mod effects;
 mod laws;
 mod refusals;
-mod effects;

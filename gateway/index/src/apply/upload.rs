@@ -56,8 +56,11 @@ pub(super) fn begin_complete(
     version::check(conditions, current.as_ref())?;
 
     close(txn, &upload);
-    upload.state = 
-        UploadState::Completing { parts: numbers, draft, conditions: conditions.clone() };
+    upload.state = UploadState::Completing {
+        parts: numbers,
+        draft,
+        conditions: conditions.clone(),
+    };
     put(txn, &upload);
     outbox::enqueue(txn, Work::Complete { upload: id }, now, resume_at);
     Ok(Applied::Completing(Box::new(upload)))
@@ -83,7 +86,9 @@ pub(super) fn finish_abort(
     last_look_at: Timestamp,
     now: Timestamp,
 ) -> Result<(), IndexError> {
-    let Some(upload) = find(txn, id)? else { return Ok(()) };
+    let Some(upload) = find(txn, id)? else {
+        return Ok(());
+    };
     if upload.state != UploadState::Aborting {
         return refuse(Refusal::NoSuchUpload);
     }
@@ -106,7 +111,15 @@ pub(super) fn become_blob(
     now: Timestamp,
 ) -> Result<VersionRecord, IndexError> {
     let Some(UploadRecord {
-        blob, placement, legs, state: UploadState::Completing { parts: chosen, draft, .. },
+        blob,
+        placement,
+        legs,
+        state:
+            UploadState::Completing {
+                parts: chosen,
+                draft,
+                ..
+            },
         ..
     }) = find(txn, id)?
     else {
@@ -117,8 +130,10 @@ pub(super) fn become_blob(
     }
     let mut segments = Vec::with_capacity(chosen.len());
     for row in rows::keys_under(txn, Table::Parts, &keys::upload(id))? {
-        let part: PartRecord =
-            rows::require(txn.read(Table::Parts, &row)?, "a part vanished in its transaction")?;
+        let part: PartRecord = rows::require(
+            txn.read(Table::Parts, &row)?,
+            "a part vanished in its transaction",
+        )?;
         if chosen.binary_search(&part.number).is_ok() {
             segments.push((part.number, part.size));
         } else {
@@ -158,8 +173,12 @@ pub(super) fn remember(
     version: &VersionRecord,
     now: Timestamp,
 ) {
-    let record =
-        CompletedRecord { bucket, key: key.clone(), version: version.clone(), completed_at: now };
+    let record = CompletedRecord {
+        bucket,
+        key: key.clone(),
+        version: version.clone(),
+        completed_at: now,
+    };
     txn.put(Table::Completed, keys::upload(id), &record);
     txn.put_key(Table::CompletedAges, keys::upload_age(now, id));
 }

@@ -14,8 +14,16 @@ use crate::store::Table;
 use crate::txn::Txn;
 
 pub(super) fn commit(txn: &mut Txn<'_>, commit: CommitVersion) -> Result<Applied, IndexError> {
-    let CommitVersion { bucket, incarnation, key, conditions, draft, content, now, clean_at } =
-        commit;
+    let CommitVersion {
+        bucket,
+        incarnation,
+        key,
+        conditions,
+        draft,
+        content,
+        now,
+        clean_at,
+    } = commit;
     bucket::require(txn, &bucket, incarnation)?;
     if let CommitContent::Upload { upload, .. } = &content {
         // A repeated Complete must hear that the upload is finished, not that its own
@@ -27,7 +35,11 @@ pub(super) fn commit(txn: &mut Txn<'_>, commit: CommitVersion) -> Result<Applied
 
     let mut finished = None;
     let mut version = match content {
-        CommitContent::New { blob, crcs, intents } => {
+        CommitContent::New {
+            blob,
+            crcs,
+            intents,
+        } => {
             let id = blob.blob;
             create_blob(txn, *blob, &crcs, &intents, now)?;
             VersionRecord { blob: id, ..draft }
@@ -50,12 +62,19 @@ pub(super) fn commit(txn: &mut Txn<'_>, commit: CommitVersion) -> Result<Applied
         upload::remember(txn, upload, incarnation, &key, &version, now);
     }
 
-    txn.put(Table::Current, keys::object(incarnation, key.as_str()), &version);
+    txn.put(
+        Table::Current,
+        keys::object(incarnation, key.as_str()),
+        &version,
+    );
     forget_tombstone(txn, incarnation, key.as_str())?;
     if let Some(before) = &before {
         copy::unshare(txn, before.blob, now, clean_at)?;
     }
-    Ok(Applied::Committed { version: Box::new(version), superseded: before.is_some() })
+    Ok(Applied::Committed {
+        version: Box::new(version),
+        superseded: before.is_some(),
+    })
 }
 
 pub(super) fn delete_current(
@@ -70,19 +89,30 @@ pub(super) fn delete_current(
         return refuse(Refusal::NoSuchBucket);
     };
     let before = current(txn, bucket.incarnation, key)?;
-    check(&WriteConditions { if_match, if_none_match: false }, before.as_ref())?;
+    check(
+        &WriteConditions {
+            if_match,
+            if_none_match: false,
+        },
+        before.as_ref(),
+    )?;
     let Some(before) = before else {
         return Ok(Applied::Deleted { seq: None });
     };
     let row = keys::object(bucket.incarnation, key.as_str());
-    let tombstone =
-        Tombstone { seq: txn.next_seq(), hlc: txn.next_hlc(now), site: txn.site().clone() };
+    let tombstone = Tombstone {
+        seq: txn.next_seq(),
+        hlc: txn.next_hlc(now),
+        site: txn.site().clone(),
+    };
     let age = keys::tombstone_age(tombstone.hlc.wall_ms, bucket.incarnation, key.as_str());
     txn.delete(Table::Current, row.clone());
     txn.put(Table::Tombstones, row, &tombstone);
     txn.put_key(Table::TombstoneAges, age);
     copy::unshare(txn, before.blob, now, clean_at)?;
-    Ok(Applied::Deleted { seq: Some(tombstone.seq) })
+    Ok(Applied::Deleted {
+        seq: Some(tombstone.seq),
+    })
 }
 
 /// Checks the conditions of a write against the version that is current.
@@ -124,7 +154,10 @@ fn create_blob(
         return refuse(Refusal::BlobLive);
     }
     consume_intents(txn, &blob, intents)?;
-    let attempts = blob.copies.iter().map(|copy| copy.attempt.saturating_add(1));
+    let attempts = blob
+        .copies
+        .iter()
+        .map(|copy| copy.attempt.saturating_add(1));
     blob.next_attempt = attempts.fold(blob.next_attempt, u32::max);
     blob.refs = 1;
     blob.state = BlobState::Live;
@@ -144,7 +177,8 @@ pub(super) fn consume_intents(
         open.push(intent::require_open(txn, *id)?);
     }
     let announced = blob.copies.iter().all(|copy| {
-        open.iter().any(|intent| copy::covers(intent, blob.blob, copy))
+        open.iter()
+            .any(|intent| copy::covers(intent, blob.blob, copy))
     });
     if !announced || blob.copies.len() != open.len() {
         return refuse(Refusal::IntentGone);
@@ -153,11 +187,7 @@ pub(super) fn consume_intents(
 }
 
 /// A key that has a current version is not deleted.
-fn forget_tombstone(
-    txn: &mut Txn<'_>,
-    bucket: Incarnation,
-    key: &str,
-) -> Result<(), IndexError> {
+fn forget_tombstone(txn: &mut Txn<'_>, bucket: Incarnation, key: &str) -> Result<(), IndexError> {
     let row = keys::object(bucket, key);
     if let Some(tombstone) = txn.read::<Tombstone>(Table::Tombstones, &row)? {
         let age = keys::tombstone_age(tombstone.hlc.wall_ms, bucket, key);

@@ -8,7 +8,10 @@ use crate::{CommitMode, IndexOptions, MemoryIndex};
 /// An index with something in every table but the history.
 fn busy() -> (MemoryStore, MemoryIndex) {
     let store = MemoryStore::default();
-    let options = IndexOptions { commit: CommitMode::Inline, ..IndexOptions::default() };
+    let options = IndexOptions {
+        commit: CommitMode::Inline,
+        ..IndexOptions::default()
+    };
     let index = MemoryIndex::over(store.clone(), site(), options).expect("memory opens");
     let mutations = [
         vec![create_bucket()],
@@ -62,7 +65,10 @@ fn a_missing_row_is_noticed_in_every_table() {
         (Table::UploadKeys, "is open and not listed"),
         (Table::UploadAges, "is open and not listed"),
         (Table::Completed, "0 records have 1 rows in completed ages"),
-        (Table::CompletedAges, "a completed upload is never forgotten"),
+        (
+            Table::CompletedAges,
+            "a completed upload is never forgotten",
+        ),
         (Table::Ledger, "its sums are"),
     ] {
         check_missing(table, problem);
@@ -74,13 +80,30 @@ fn rows_that_nothing_owns_are_noticed() {
     let stray = blob_id(77);
     let tombstone = {
         let (_, index) = busy();
-        let row = dump(&index).into_iter().find(|(table, _, _)| *table == Table::Tombstones);
+        let row = dump(&index)
+            .into_iter()
+            .find(|(table, _, _)| *table == Table::Tombstones);
         row.expect("there is one").2
     };
     for (table, key, value, problem) in [
-        (Table::Segments, keys::segment(stray, part_number(1)), vec![], "belong to nothing"),
-        (Table::Copies, keys::copy(&backend(1), stray, 0), vec![], "rows by backend"),
-        (Table::Tombstones, keys::object(LIFE, "a"), tombstone, "has a tombstone"),
+        (
+            Table::Segments,
+            keys::segment(stray, part_number(1)),
+            vec![],
+            "belong to nothing",
+        ),
+        (
+            Table::Copies,
+            keys::copy(&backend(1), stray, 0),
+            vec![],
+            "rows by backend",
+        ),
+        (
+            Table::Tombstones,
+            keys::object(LIFE, "a"),
+            tombstone,
+            "has a tombstone",
+        ),
     ] {
         let (store, index) = busy();
         let mut changes = Changes::default();
@@ -96,6 +119,8 @@ fn a_damaged_row_is_an_error_that_names_its_type() {
     let mut changes = Changes::default();
     changes.set(Table::Blobs, keys::blob(blob_id(1)), Some(vec![1, 2]));
     store.commit(&changes).expect("memory does not fail");
-    let Err(IndexError::Storage(told)) = index.audit() else { panic!("it is damaged") };
+    let Err(IndexError::Storage(told)) = index.audit() else {
+        panic!("it is damaged")
+    };
     assert!(told.contains("record of type blob is damaged"), "{told}");
 }

@@ -31,8 +31,16 @@ impl<W: Write> Writer<W> {
     pub(super) fn new(mut out: W) -> io::Result<Self> {
         out.write_all(MAGIC)?;
         out.write_all(&BACKUP_VERSION.to_le_bytes())?;
-        let progress = Progress { rows: 0, bytes: HEADER_BYTES };
-        Ok(Self { out, payload: Vec::new(), rows_before: 0, progress })
+        let progress = Progress {
+            rows: 0,
+            bytes: HEADER_BYTES,
+        };
+        Ok(Self {
+            out,
+            payload: Vec::new(),
+            rows_before: 0,
+            progress,
+        })
     }
 
     /// Adds a row; tells the progress when that filled a block.
@@ -67,7 +75,8 @@ impl<W: Write> Writer<W> {
     fn block(&mut self) -> io::Result<()> {
         let header = header(&self.payload, self.rows_before)?;
         self.out.write_all(&header)?;
-        self.out.write_all(&crc(&header, &self.payload).to_le_bytes())?;
+        self.out
+            .write_all(&crc(&header, &self.payload).to_le_bytes())?;
         self.out.write_all(&self.payload)?;
         self.progress.bytes += BLOCK_HEADER_BYTES + self.payload.len() as u64;
         self.rows_before = self.progress.rows;
@@ -112,7 +121,13 @@ impl<R: Read> BlockReader<R> {
         }
         match u32::from_le_bytes(read_array(&mut input)?) {
             found if found > BACKUP_VERSION => Err(ReadError::TooNew(found)),
-            _ => Ok(Self { input, progress: Progress { rows: 0, bytes: HEADER_BYTES } }),
+            _ => Ok(Self {
+                input,
+                progress: Progress {
+                    rows: 0,
+                    bytes: HEADER_BYTES,
+                },
+            }),
         }
     }
 
@@ -171,7 +186,10 @@ fn header(payload: &[u8], rows_before: u64) -> io::Result<[u8; 12]> {
 
 fn parse_header(header: &[u8; 12]) -> (usize, u64) {
     let [a, b, c, d, rows @ ..] = *header;
-    (u32::from_le_bytes([a, b, c, d]) as usize, u64::from_le_bytes(rows))
+    (
+        u32::from_le_bytes([a, b, c, d]) as usize,
+        u64::from_le_bytes(rows),
+    )
 }
 
 fn crc(header: &[u8], payload: &[u8]) -> u32 {
@@ -182,7 +200,9 @@ fn crc(header: &[u8], payload: &[u8]) -> u32 {
 }
 
 fn length(field: &[u8]) -> io::Result<[u8; 4]> {
-    u32::try_from(field.len()).map(u32::to_le_bytes).map_err(io::Error::other)
+    u32::try_from(field.len())
+        .map(u32::to_le_bytes)
+        .map_err(io::Error::other)
 }
 
 fn take_row<'b>(rest: &mut &'b [u8]) -> Option<(Table, &'b [u8], &'b [u8])> {

@@ -66,10 +66,12 @@ pub fn verify(
         Ok(())
     })?;
     open::check_format(format.as_deref())?;
-    let identity = identity.filter(|_| format.is_some()).ok_or_else(|| BackupError::Damaged {
-        path: backup.to_owned(),
-        reason: "it does not say which index it is of".into(),
-    })?;
+    let identity = identity
+        .filter(|_| format.is_some())
+        .ok_or_else(|| BackupError::Damaged {
+            path: backup.to_owned(),
+            reason: "it does not say which index it is of".into(),
+        })?;
     let Identity { site, epoch } = rows::decode(&identity)?;
     Ok((IndexIdentity { site, epoch }, progress))
 }
@@ -83,11 +85,16 @@ pub fn restore(
     options: &RestoreOptions,
     on_progress: &mut OnProgress<'_>,
 ) -> Result<(IndexIdentity, Progress), BackupError> {
-    let failed = |error| BackupError::File { path: target.to_owned(), error };
+    let failed = |error| BackupError::File {
+        path: target.to_owned(),
+        error,
+    };
     file::make_folder(target).map_err(failed)?;
     let _lock = file::lock(target)?;
     if target.try_exists().map_err(failed)? {
-        return Err(BackupError::Exists { path: target.to_owned() });
+        return Err(BackupError::Exists {
+            path: target.to_owned(),
+        });
     }
     verify(backup, &mut |_| {})?;
     let draft = file::beside(target, "new");
@@ -117,14 +124,26 @@ fn fill(
     if options.new_epoch {
         identity.epoch = open::new_epoch(&*options.entropy);
         let mut changes = Changes::default();
-        changes.set(Table::Meta, rows::IDENTITY.to_vec(), Some(identity.encode()));
+        changes.set(
+            Table::Meta,
+            rows::IDENTITY.to_vec(),
+            Some(identity.encode()),
+        );
         commit(&store, &changes)?;
     }
-    Ok((IndexIdentity { site: identity.site, epoch: identity.epoch }, progress))
+    Ok((
+        IndexIdentity {
+            site: identity.site,
+            epoch: identity.epoch,
+        },
+        progress,
+    ))
 }
 
 fn commit(store: &RedbStore, changes: &Changes) -> Result<(), BackupError> {
-    store.commit(changes).map_err(|error| BackupError::Open(error.into()))
+    store
+        .commit(changes)
+        .map_err(|error| BackupError::Open(error.into()))
 }
 
 /// Calls `visit` with the rows of each block.
@@ -134,13 +153,19 @@ fn read_blocks(
     mut visit: impl FnMut(&Changes) -> Result<(), BackupError>,
 ) -> Result<Progress, BackupError> {
     let failed = |error| match error {
-        ReadError::Io(error) => BackupError::File { path: backup.to_owned(), error },
+        ReadError::Io(error) => BackupError::File {
+            path: backup.to_owned(),
+            error,
+        },
         ReadError::TooNew(found) => BackupError::TooNew {
             path: backup.to_owned(),
             found,
             newest: super::BACKUP_VERSION,
         },
-        ReadError::Damaged(reason) => BackupError::Damaged { path: backup.to_owned(), reason },
+        ReadError::Damaged(reason) => BackupError::Damaged {
+            path: backup.to_owned(),
+            reason,
+        },
     };
     let file = File::open(backup).map_err(|error| failed(ReadError::Io(error)))?;
     let mut blocks = BlockReader::new(BufReader::new(file)).map_err(failed)?;

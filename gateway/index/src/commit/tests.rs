@@ -43,7 +43,9 @@ fn gated() -> (GatedStore, StoreIndex<GatedStore>) {
 /// Hands a mutation over and goes away.
 fn hand_over<S: Store>(index: &StoreIndex<S>, mutation: Mutation) {
     let mut future = pin!(index.apply(mutation));
-    let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    let polled = future
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()));
     assert!(polled.is_pending(), "the writer is held up");
 }
 
@@ -52,12 +54,17 @@ fn what_waits_is_committed_together() {
     let (store, index) = gated();
     let index = Arc::new(index);
     let before = store.commits.load(Ordering::SeqCst);
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("it starts");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("it starts");
     let held = store.gate.lock();
     let mut tasks = tokio::task::JoinSet::new();
     for number in 1..=100 {
         let index = Arc::clone(&index);
-        tasks.spawn_on(async move { index.apply(begin(number, 1)).await }, runtime.handle());
+        tasks.spawn_on(
+            async move { index.apply(begin(number, 1)).await },
+            runtime.handle(),
+        );
     }
     runtime.block_on(tokio::task::yield_now());
     drop(held);
@@ -65,14 +72,22 @@ fn what_waits_is_committed_together() {
     assert!(answers.iter().all(Result::is_ok));
     // The first may have been taken alone; the rest waited for it.
     let commits = store.commits.load(Ordering::SeqCst) - before;
-    assert!(commits <= 2, "{commits} commits for 100 mutations that waited");
-    assert_eq!(wait(index.intents(None, 1000)).expect("readable").len(), 100);
+    assert!(
+        commits <= 2,
+        "{commits} commits for 100 mutations that waited"
+    );
+    assert_eq!(
+        wait(index.intents(None, 1000)).expect("readable").len(),
+        100
+    );
 }
 
 #[test]
 fn batch_mates_see_each_other_and_a_refused_one_harms_none() {
     let (store, index) = gated();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("it starts");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("it starts");
     let index = Arc::new(index);
     let held = store.gate.lock();
     hand_over(&index, begin(900, 1));
@@ -80,7 +95,10 @@ fn batch_mates_see_each_other_and_a_refused_one_harms_none() {
     let batch = [vec![create_bucket(), create_bucket()], put("a", 1)].concat();
     for (at, mutation) in batch.into_iter().enumerate() {
         let index = Arc::clone(&index);
-        tasks.spawn_on(async move { (at, index.apply(mutation).await) }, runtime.handle());
+        tasks.spawn_on(
+            async move { (at, index.apply(mutation).await) },
+            runtime.handle(),
+        );
     }
     runtime.block_on(tokio::task::yield_now());
     drop(held);
@@ -88,7 +106,10 @@ fn batch_mates_see_each_other_and_a_refused_one_harms_none() {
     answers.sort_by_key(|(at, _)| *at);
     let accepted: Vec<bool> = answers.iter().map(|(_, answer)| answer.is_ok()).collect();
     assert_eq!(accepted, [true, false, true, true]);
-    assert_eq!(answers[1].1, Err(IndexError::Refused(Refusal::BucketExists)));
+    assert_eq!(
+        answers[1].1,
+        Err(IndexError::Refused(Refusal::BucketExists))
+    );
     audit(&index, "after the batch");
 }
 
@@ -102,8 +123,16 @@ fn what_was_handed_over_is_committed_though_its_caller_and_the_index_are_gone() 
     drop(held);
     dropped.join().expect("dropping waits for the writer");
     let found = StoreIndex::over(store, site(), IndexOptions::default()).expect("memory opens");
-    assert!(wait(found.bucket(&bucket_name())).expect("readable").is_some());
-    assert!(wait(found.intent(intent_id(1))).expect("readable").is_some());
+    assert!(
+        wait(found.bucket(&bucket_name()))
+            .expect("readable")
+            .is_some()
+    );
+    assert!(
+        wait(found.intent(intent_id(1)))
+            .expect("readable")
+            .is_some()
+    );
 }
 
 /// Options whose fatal action notes what it is told.
@@ -111,7 +140,14 @@ fn noting(commit: CommitMode) -> (IndexOptions, Arc<Mutex<Vec<String>>>) {
     let told = Arc::new(Mutex::new(Vec::new()));
     let note = Arc::clone(&told);
     let fatal: FatalAction = Arc::new(move |reason| note.lock().push(reason.to_owned()));
-    (IndexOptions { commit, fatal, ..IndexOptions::default() }, told)
+    (
+        IndexOptions {
+            commit,
+            fatal,
+            ..IndexOptions::default()
+        },
+        told,
+    )
 }
 
 #[test]
@@ -126,7 +162,9 @@ fn a_commit_that_fails_ends_everything_and_acknowledges_nothing() {
         assert_eq!(run(&index, begin(1, 1)), stopped, "{mode:?}");
         assert_eq!(run(&index, begin(2, 1)), stopped, "{mode:?}");
         let told = told.lock();
-        let [reason] = told.as_slice() else { panic!("{mode:?}: told {told:?}") };
+        let [reason] = told.as_slice() else {
+            panic!("{mode:?}: told {told:?}")
+        };
         assert!(reason.contains("the disk is gone"), "{reason}");
 
         let after = EmbeddedIndex::open_on(
@@ -135,7 +173,12 @@ fn a_commit_that_fails_ends_everything_and_acknowledges_nothing() {
             IndexOptions::default(),
         );
         let after = after.expect("what was durable opens");
-        assert!(wait(after.bucket(&bucket_name())).expect("readable").is_some(), "{mode:?}");
+        assert!(
+            wait(after.bucket(&bucket_name()))
+                .expect("readable")
+                .is_some(),
+            "{mode:?}"
+        );
         assert_eq!(wait(after.intents(None, 9)), Ok(vec![]), "{mode:?}");
     }
 }
@@ -168,7 +211,11 @@ fn the_signal_rises_with_commits_that_leave_work() {
     assert!(!rose(delete("no such key")));
     assert!(rose(delete("a")));
     let refused = Mutation::All(vec![
-        Mutation::Enqueue { work: Work::Clean { blob: blob_id(1) }, now: at(1), not_before: at(1) },
+        Mutation::Enqueue {
+            work: Work::Clean { blob: blob_id(1) },
+            now: at(1),
+            not_before: at(1),
+        },
         begin(2, 1),
         commit("b", 3, 1),
     ]);
@@ -216,7 +263,12 @@ fn without_room_only_what_frees_or_finishes_goes_on_until_there_is_room_again() 
         assert_eq!(run(&index, mutation), Err(IndexError::Full), "{told}");
         assert!(dump(&index) == before, "{told}");
     };
-    full(Mutation::CreateBucket { name: elsewhere, owner: None, location: None, now: at(1) });
+    full(Mutation::CreateBucket {
+        name: elsewhere,
+        owner: None,
+        location: None,
+        now: at(1),
+    });
     full(begin(9, 1));
     full(Mutation::BeginReplica {
         intent: intent_id(9),
@@ -225,7 +277,9 @@ fn without_room_only_what_frees_or_finishes_goes_on_until_there_is_room_again() 
         now: at(1),
     });
     full(Mutation::CommitVersion(Box::new(share("c", 9, 1))));
-    full(Mutation::CreateUpload { upload: Box::new(upload("c", 3)) });
+    full(Mutation::CreateUpload {
+        upload: Box::new(upload("c", 3)),
+    });
     full(put_part(5, 2, 1, 1, vec![1]));
     full(begin_complete(5, &[(1, 1)]));
     full(Mutation::Enqueue {
@@ -236,15 +290,40 @@ fn without_room_only_what_frees_or_finishes_goes_on_until_there_is_room_again() 
     full(Mutation::All(vec![delete("a"), begin(9, 1)]));
 
     must(&index, commit("c", 3, 100));
-    must(&index, Mutation::CommitVersion(Box::new(commit_upload("done", 6))));
-    must(&index, delete("a"));
-    must(&index, Mutation::RetireBlob { blob: blob_id(1), now: at(2000) });
     must(
         &index,
-        Mutation::Condemn { intents: vec![intent_id(4)], last_look_at: at(9), now: at(9) },
+        Mutation::CommitVersion(Box::new(commit_upload("done", 6))),
     );
-    must(&index, Mutation::AbortUpload { upload: upload_id(5), now: at(9) });
-    must(&index, Mutation::Expire { before: at(9000), limit: 9 });
+    must(&index, delete("a"));
+    must(
+        &index,
+        Mutation::RetireBlob {
+            blob: blob_id(1),
+            now: at(2000),
+        },
+    );
+    must(
+        &index,
+        Mutation::Condemn {
+            intents: vec![intent_id(4)],
+            last_look_at: at(9),
+            now: at(9),
+        },
+    );
+    must(
+        &index,
+        Mutation::AbortUpload {
+            upload: upload_id(5),
+            now: at(9),
+        },
+    );
+    must(
+        &index,
+        Mutation::Expire {
+            before: at(9000),
+            limit: 9,
+        },
+    );
     audit(&index, "nearly full");
 
     room.0.store(1000, Ordering::SeqCst);

@@ -5,12 +5,18 @@ use super::*;
 
 /// Texts whose order is easily got wrong: prefixes of each other, bytes around the terminator
 /// and around `/`, more than one byte per character.
-const TEXTS: &[&str] =
-    &["\u{1}", "a", "a\u{1}", "a b", "a!", "a/", "a/b", "a0", "ab", "b", "é", "\u{FFFF}", "😀"];
+const TEXTS: &[&str] = &[
+    "\u{1}", "a", "a\u{1}", "a b", "a!", "a/", "a/b", "a0", "ab", "b", "é", "\u{FFFF}", "😀",
+];
 
 fn check_ordered(encoded: &[Vec<u8>]) {
     for pair in encoded.windows(2) {
-        assert!(pair[0] < pair[1], "{:?} is not below {:?}", pair[0], pair[1]);
+        assert!(
+            pair[0] < pair[1],
+            "{:?} is not below {:?}",
+            pair[0],
+            pair[1]
+        );
     }
 }
 
@@ -40,7 +46,10 @@ fn keys_of_uploads_are_ordered_by_key_then_id_and_can_be_read() {
 fn noncurrent_versions_lie_between_no_others() {
     let within = history(Incarnation(7), "a");
     for other in ["a\u{1}", "a/", "ab", "b"] {
-        assert!(!history(Incarnation(7), other).starts_with(&within), "{other}");
+        assert!(
+            !history(Incarnation(7), other).starts_with(&within),
+            "{other}"
+        );
     }
 }
 
@@ -52,7 +61,9 @@ fn keys_of_copies_are_ordered_by_backend_then_blob_then_attempt_and_can_be_read(
         for blob in [0, 255, u128::MAX] {
             for attempt in [0, 1, 256] {
                 let row = copy(&backend, BlobId(blob), attempt);
-                let tail = row.strip_prefix(copies_on(&backend).as_slice()).expect("the prefix");
+                let tail = row
+                    .strip_prefix(copies_on(&backend).as_slice())
+                    .expect("the prefix");
                 assert_eq!(parse_copy(tail), Some((BlobId(blob), attempt)));
                 encoded.push(row);
             }
@@ -80,13 +91,19 @@ fn keys_by_time_are_ordered_and_can_be_read() {
     for ms in [0, 255, 256, u64::MAX] {
         for id in [0, 9, u64::MAX] {
             let row = outbox_due(Timestamp::from_millis(ms), OutboxId(id));
-            assert_eq!(parse_outbox_due(&row), Some((Timestamp::from_millis(ms), OutboxId(id))));
+            assert_eq!(
+                parse_outbox_due(&row),
+                Some((Timestamp::from_millis(ms), OutboxId(id)))
+            );
             encoded.push(row);
         }
     }
     check_ordered(&encoded);
     let row = upload_age(Timestamp::from_millis(3), UploadId(4));
-    assert_eq!(parse_upload_age(&row), Some((Timestamp::from_millis(3), UploadId(4))));
+    assert_eq!(
+        parse_upload_age(&row),
+        Some((Timestamp::from_millis(3), UploadId(4)))
+    );
 }
 
 #[test]

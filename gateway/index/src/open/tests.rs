@@ -40,7 +40,10 @@ fn an_index_is_made_with_its_folder_and_found_again() {
 
 #[test]
 fn two_new_indexes_have_different_epochs() {
-    assert_ne!(MemoryIndex::new(site()).identity(), MemoryIndex::new(site()).identity());
+    assert_ne!(
+        MemoryIndex::new(site()).identity(),
+        MemoryIndex::new(site()).identity()
+    );
 }
 
 #[test]
@@ -50,7 +53,10 @@ fn a_second_opener_is_told_which_index_is_in_use() {
     let first = embedded(&path).expect("a new index");
     let refused = embedded(&path).expect_err("it is in use");
     assert!(matches!(refused, OpenError::InUse { .. }), "{refused}");
-    assert!(refused.to_string().contains(path.to_str().expect("text")), "{refused}");
+    assert!(
+        refused.to_string().contains(path.to_str().expect("text")),
+        "{refused}"
+    );
     drop(first);
     embedded(&path).expect("it is free again");
 }
@@ -70,7 +76,10 @@ fn a_file_that_is_no_index_is_refused_and_left_alone() {
     std::fs::write(&path, b"my only copy of the thesis").expect("written");
     let refused = embedded(&path).expect_err("not an index");
     assert!(matches!(refused, OpenError::File { .. }), "{refused}");
-    assert_eq!(std::fs::read(&path).expect("still there"), b"my only copy of the thesis");
+    assert_eq!(
+        std::fs::read(&path).expect("still there"),
+        b"my only copy of the thesis"
+    );
 }
 
 #[test]
@@ -87,7 +96,16 @@ fn another_site_and_a_newer_format_are_refused() {
     changes.set(Table::Meta, rows::IDENTITY.to_vec(), Some(vec![99]));
     store.commit(&changes).expect("memory does not fail");
     let refused = over(store, "here").expect_err("too new");
-    assert!(matches!(refused, OpenError::TooNew { found: 2, newest: 1 }), "{refused}");
+    assert!(
+        matches!(
+            refused,
+            OpenError::TooNew {
+                found: 2,
+                newest: 1
+            }
+        ),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -107,7 +125,9 @@ fn a_format_without_an_identity_is_damage_not_a_new_index() {
 fn a_clone_of_a_memory_store_is_what_a_restart_finds() {
     let store = MemoryStore::default();
     let first = over(store.clone(), "here").expect("a new index");
-    let Applied::Bucket(bucket) = must(&first, create_bucket()) else { panic!("a bucket") };
+    let Applied::Bucket(bucket) = must(&first, create_bucket()) else {
+        panic!("a bucket")
+    };
     drop(first);
     let second = over(store, "here").expect("the same index");
     assert_eq!(wait(second.bucket(&bucket.name)), Ok(Some(bucket)));

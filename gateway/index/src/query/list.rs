@@ -11,14 +11,18 @@ use crate::store::{Reader, Step, Table};
 pub(crate) fn list(reader: &dyn Reader, query: &ListQuery) -> Result<ListPage, IndexError> {
     let mut page = ListPage::default();
     let fold = Fold::new(&query.prefix, query.delimiter.as_deref());
-    let Some(start) = fold.start_after(query.after.as_deref()) else { return Ok(page) };
+    let Some(start) = fold.start_after(query.after.as_deref()) else {
+        return Ok(page);
+    };
     if query.limit == 0 {
         return Ok(page);
     }
     let bucket = keys::incarnation(query.bucket);
     let from = [bucket.as_slice(), &start].concat();
     reader.scan(Table::Current, &from, &mut |row, value| {
-        let Some(key) = row.strip_prefix(bucket.as_slice()) else { return Ok(Step::Stop) };
+        let Some(key) = row.strip_prefix(bucket.as_slice()) else {
+            return Ok(Step::Stop);
+        };
         let key = text(key)?;
         if !key.starts_with(&query.prefix) {
             return Ok(Step::Stop);
@@ -29,7 +33,8 @@ pub(crate) fn list(reader: &dyn Reader, query: &ListQuery) -> Result<ListPage, I
         }
         let Some(common) = fold.common_prefix(key) else {
             let name = ObjectKey::parse(key).map_err(|error| rows::damaged(error.0))?;
-            page.entries.push(ListEntry::Object(name, Box::new(rows::decode(value)?)));
+            page.entries
+                .push(ListEntry::Object(name, Box::new(rows::decode(value)?)));
             return Ok(Step::Next);
         };
         page.entries.push(ListEntry::Prefix(common.to_owned()));
@@ -46,7 +51,10 @@ pub(super) struct Fold<'q> {
 
 impl<'q> Fold<'q> {
     pub(super) fn new(prefix: &'q str, delimiter: Option<&'q str>) -> Self {
-        Self { prefix, delimiter: delimiter.filter(|delimiter| !delimiter.is_empty()) }
+        Self {
+            prefix,
+            delimiter: delimiter.filter(|delimiter| !delimiter.is_empty()),
+        }
     }
 
     /// The common prefix beneath which `key` lies: up to and with the first delimiter after

@@ -21,10 +21,11 @@ impl Reader for Counting<'_> {
     }
 
     fn scan(&self, table: Table, from: &[u8], visit: &mut Visit<'_>) -> Result<(), IndexError> {
-        self.reader.scan(table, from, &mut |key, value| -> Result<Step, IndexError> {
-            self.rows.set(self.rows.get() + 1);
-            visit(key, value)
-        })
+        self.reader
+            .scan(table, from, &mut |key, value| -> Result<Step, IndexError> {
+                self.rows.set(self.rows.get() + 1);
+                visit(key, value)
+            })
     }
 }
 
@@ -86,7 +87,9 @@ fn model(keys: &[String], query: &ListQuery) -> (Vec<String>, bool) {
 fn random_text(entropy: &SeededEntropy, longest: u64) -> String {
     const LETTERS: [&str; 6] = ["a", "b", "/", "//", "é", "\u{1}"];
     let length = entropy.u64() % (longest + 1);
-    (0..length).map(|_| LETTERS[usize::try_from(entropy.u64() % 6).expect("small")]).collect()
+    (0..length)
+        .map(|_| LETTERS[usize::try_from(entropy.u64() % 6).expect("small")])
+        .collect()
 }
 
 #[test]
@@ -113,20 +116,28 @@ fn listings_agree_with_a_plain_model() {
             if query.delimiter.as_deref() == Some("") {
                 query.delimiter = None;
             }
-            assert_eq!((texts(&page), page.more), model(&keys, &query), "seed {seed} {query:?} {keys:?}");
+            assert_eq!(
+                (texts(&page), page.more),
+                model(&keys, &query),
+                "seed {seed} {query:?} {keys:?}"
+            );
         }
     }
 }
 
 #[test]
 fn following_pages_gives_the_whole_listing_once() {
-    let keys: Vec<String> =
-        ["a", "a/1", "a/2", "a//", "b/", "b/1", "c", "d/e/f", "é/x"].map(String::from).to_vec();
+    let keys: Vec<String> = ["a", "a/1", "a/2", "a//", "b/", "b/1", "c", "d/e/f", "é/x"]
+        .map(String::from)
+        .to_vec();
     let index = index_with(&keys);
     for delimiter in [None, Some("/")] {
         for limit in 1..5 {
             let mut found = Vec::new();
-            let mut query = ListQuery { limit, ..all("", delimiter) };
+            let mut query = ListQuery {
+                limit,
+                ..all("", delimiter)
+            };
             loop {
                 let page = listed(&index, query.clone());
                 found.extend(texts(&page));
@@ -135,7 +146,11 @@ fn following_pages_gives_the_whole_listing_once() {
                     break;
                 }
             }
-            assert_eq!(found, texts(&listed(&index, all("", delimiter))), "{delimiter:?} {limit}");
+            assert_eq!(
+                found,
+                texts(&listed(&index, all("", delimiter))),
+                "{delimiter:?} {limit}"
+            );
         }
     }
 }
@@ -144,15 +159,30 @@ fn following_pages_gives_the_whole_listing_once() {
 fn pages_stay_in_step_while_keys_come_and_go() {
     let keys: Vec<String> = (0..20).map(|number| format!("k{number:02}")).collect();
     let index = index_with(&keys);
-    let first = listed(&index, ListQuery { limit: 5, ..all("", None) });
+    let first = listed(
+        &index,
+        ListQuery {
+            limit: 5,
+            ..all("", None)
+        },
+    );
     for mutation in [delete("k02"), delete("k04"), delete("k06")] {
         must(&index, mutation);
     }
-    put("k03x", 50).into_iter().chain(put("k05x", 51)).for_each(|mutation| {
-        must(&index, mutation);
-    });
+    put("k03x", 50)
+        .into_iter()
+        .chain(put("k05x", 51))
+        .for_each(|mutation| {
+            must(&index, mutation);
+        });
     let after = first.entries.last().map(entry_text);
-    let rest = listed(&index, ListQuery { after, ..all("", None) });
+    let rest = listed(
+        &index,
+        ListQuery {
+            after,
+            ..all("", None)
+        },
+    );
     let mut expected: Vec<String> = keys[5..].to_vec();
     expected.retain(|key| key != "k06");
     expected.insert(1, "k05x".into());
@@ -178,7 +208,10 @@ fn keys_beneath_a_common_prefix_are_skipped_not_read() {
         query.after = after.map(str::to_owned);
         let (page, rows) = index
             .read(|reader| {
-                let counting = Counting { reader, rows: Cell::new(0) };
+                let counting = Counting {
+                    reader,
+                    rows: Cell::new(0),
+                };
                 Ok((list(&counting, &query)?, counting.rows.get()))
             })
             .expect("memory does not fail");
@@ -190,7 +223,16 @@ fn keys_beneath_a_common_prefix_are_skipped_not_read() {
 #[test]
 fn a_page_without_room_is_empty_and_the_last() {
     let index = index_with(&["a".into()]);
-    assert_eq!(listed(&index, ListQuery { limit: 0, ..all("", None) }), ListPage::default());
+    assert_eq!(
+        listed(
+            &index,
+            ListQuery {
+                limit: 0,
+                ..all("", None)
+            }
+        ),
+        ListPage::default()
+    );
 }
 
 #[test]
@@ -198,17 +240,35 @@ fn listings_of_another_bucket_are_empty() {
     let index = index_with(&["a".into()]);
     for life in [0, 2, u64::MAX] {
         let bucket = weir_types::id::Incarnation(life);
-        assert_eq!(listed(&index, ListQuery { bucket, ..all("", None) }), ListPage::default());
+        assert_eq!(
+            listed(
+                &index,
+                ListQuery {
+                    bucket,
+                    ..all("", None)
+                }
+            ),
+            ListPage::default()
+        );
     }
 }
 
 fn uploads_index() -> MemoryIndex {
     let index = MemoryIndex::new(site());
     must(&index, create_bucket());
-    for (number, text) in [(5, "a"), (3, "a"), (4, "a\u{1}"), (2, "b/1"), (6, "b/2"), (1, "c")] {
-        create_upload(text, number).into_iter().for_each(|mutation| {
-            must(&index, mutation);
-        });
+    for (number, text) in [
+        (5, "a"),
+        (3, "a"),
+        (4, "a\u{1}"),
+        (2, "b/1"),
+        (6, "b/2"),
+        (1, "c"),
+    ] {
+        create_upload(text, number)
+            .into_iter()
+            .for_each(|mutation| {
+                must(&index, mutation);
+            });
     }
     index
 }
@@ -221,7 +281,11 @@ fn upload_pages(index: &MemoryIndex, query: UploadsQuery) -> Vec<String> {
         let page = wait(index.uploads(query.clone())).expect("memory does not fail");
         assert!(page.uploads.len() + page.prefixes.len() <= query.limit);
         found.extend(page.prefixes);
-        found.extend(page.uploads.iter().map(|u| format!("{}#{}", u.key, u.upload_id.0)));
+        found.extend(
+            page.uploads
+                .iter()
+                .map(|u| format!("{}#{}", u.key, u.upload_id.0)),
+        );
         query.after = page.next;
         if query.after.is_none() {
             return found;
@@ -241,17 +305,38 @@ fn uploads_are_listed_by_key_and_id_in_pages_of_any_size() {
     };
     for limit in 1..8 {
         for (prefix, delimiter, after, expected) in [
-            ("", None, None, &["a#3", "a#5", "a\u{1}#4", "b/1#2", "b/2#6", "c#1"][..]),
-            ("", None, Some(("a", None)), &["a\u{1}#4", "b/1#2", "b/2#6", "c#1"]),
-            ("", None, Some(("a", Some(3))), &["a#5", "a\u{1}#4", "b/1#2", "b/2#6", "c#1"]),
-            ("", None, Some(("a", Some(5))), &["a\u{1}#4", "b/1#2", "b/2#6", "c#1"]),
+            (
+                "",
+                None,
+                None,
+                &["a#3", "a#5", "a\u{1}#4", "b/1#2", "b/2#6", "c#1"][..],
+            ),
+            (
+                "",
+                None,
+                Some(("a", None)),
+                &["a\u{1}#4", "b/1#2", "b/2#6", "c#1"],
+            ),
+            (
+                "",
+                None,
+                Some(("a", Some(3))),
+                &["a#5", "a\u{1}#4", "b/1#2", "b/2#6", "c#1"],
+            ),
+            (
+                "",
+                None,
+                Some(("a", Some(5))),
+                &["a\u{1}#4", "b/1#2", "b/2#6", "c#1"],
+            ),
             ("b/", None, None, &["b/1#2", "b/2#6"]),
             ("b/", None, Some(("a", None)), &["b/1#2", "b/2#6"]),
             ("b", Some("/"), None, &["b/"]),
             ("", Some("/"), Some(("b/", None)), &["c#1"]),
             ("", Some("/"), Some(("b/1", Some(2))), &["c#1"]),
         ] {
-            let after = after.map(|(key, id): (&str, Option<u32>)| (key.to_owned(), id.map(upload_id)));
+            let after =
+                after.map(|(key, id): (&str, Option<u32>)| (key.to_owned(), id.map(upload_id)));
             let found = upload_pages(&index, query(prefix, delimiter, after.clone(), limit));
             assert_eq!(found, expected, "{prefix} {delimiter:?} {after:?} {limit}");
         }
@@ -265,7 +350,13 @@ fn uploads_are_open_until_they_complete_or_abort() {
     let index = uploads_index();
     must(&index, put_part(5, 1, 1, 1, vec![1]));
     must(&index, begin_complete(5, &[(1, 1)]));
-    must(&index, Mutation::AbortUpload { upload: upload_id(2), now: at(9) });
+    must(
+        &index,
+        Mutation::AbortUpload {
+            upload: upload_id(2),
+            now: at(9),
+        },
+    );
     let stale = |before, limit| wait(index.stale_uploads(at(before), limit)).expect("readable");
     assert_eq!(stale(100, 9), [1, 3, 4, 6].map(upload_id));
     assert_eq!(stale(100, 2), [1, 3].map(upload_id));
@@ -285,12 +376,21 @@ fn pages_of_rows_go_on_after_the_last() {
         must(&index, put_part(20, number, 1, 1, vec![]));
     }
     let blobs = wait(index.blobs(Some(blob_id(1)), 1)).expect("readable");
-    assert_eq!(blobs.iter().map(|blob| blob.blob).collect::<Vec<_>>(), [blob_id(2)]);
+    assert_eq!(
+        blobs.iter().map(|blob| blob.blob).collect::<Vec<_>>(),
+        [blob_id(2)]
+    );
     let copies = wait(index.copies_on(&backend(1), Some((blob_id(1), 0)), 9)).expect("readable");
-    assert_eq!(copies.iter().map(|(blob, _)| *blob).collect::<Vec<_>>(), [2, 3].map(blob_id));
+    assert_eq!(
+        copies.iter().map(|(blob, _)| *blob).collect::<Vec<_>>(),
+        [2, 3].map(blob_id)
+    );
     assert_eq!(wait(index.copies_on(&backend(2), None, 9)), Ok(vec![]));
     let intents = wait(index.intents(Some(intent_id(7)), 9)).expect("readable");
-    assert_eq!(intents.iter().map(|i| i.intent).collect::<Vec<_>>(), [8, 9, 20].map(intent_id));
+    assert_eq!(
+        intents.iter().map(|i| i.intent).collect::<Vec<_>>(),
+        [8, 9, 20].map(intent_id)
+    );
     let page = wait(index.parts(upload_id(20), 1, 1)).expect("readable");
     assert_eq!((page.parts[0].number, page.more), (part_number(5), true));
     let page = wait(index.parts(upload_id(20), 5, 1)).expect("readable");
@@ -315,12 +415,26 @@ fn noncurrent_versions_follow_the_current_one() {
 
     let store = MemoryStore::default();
     let mut changes = Changes::default();
-    let row = |number| [keys::history(LIFE, "a"), (!u64::from(number)).to_be_bytes().to_vec()].concat();
+    let row = |number| {
+        [
+            keys::history(LIFE, "a"),
+            (!u64::from(number)).to_be_bytes().to_vec(),
+        ]
+        .concat()
+    };
     for number in [3_u32, 5] {
         changes.set(Table::History, row(number), Some(draft(number, 1).encode()));
     }
-    changes.set(Table::Current, keys::object(LIFE, "a"), Some(draft(9, 1).encode()));
-    changes.set(Table::History, [keys::history(LIFE, "a/"), vec![0; 8]].concat(), Some(draft(7, 1).encode()));
+    changes.set(
+        Table::Current,
+        keys::object(LIFE, "a"),
+        Some(draft(9, 1).encode()),
+    );
+    changes.set(
+        Table::History,
+        [keys::history(LIFE, "a/"), vec![0; 8]].concat(),
+        Some(draft(7, 1).encode()),
+    );
     store.commit(&changes).expect("memory does not fail");
     let snapshot = store.snapshot().expect("memory does not fail");
     for (limit, expected) in [(1, &[9][..]), (2, &[9, 5]), (9, &[9, 5, 3])] {

@@ -17,7 +17,9 @@ pub(crate) fn uploads(
 ) -> Result<UploadsPage, IndexError> {
     let mut page = UploadsPage::default();
     let fold = Fold::new(&query.prefix, query.delimiter.as_deref());
-    let Some(start) = start(&fold, query) else { return Ok(page) };
+    let Some(start) = start(&fold, query) else {
+        return Ok(page);
+    };
     if query.limit == 0 {
         return Ok(page);
     }
@@ -25,7 +27,9 @@ pub(crate) fn uploads(
     let from = [bucket.as_slice(), &start].concat();
     let mut last = None;
     reader.scan(Table::UploadKeys, &from, &mut |row, _| {
-        let Some(tail) = row.strip_prefix(bucket.as_slice()) else { return Ok(Step::Stop) };
+        let Some(tail) = row.strip_prefix(bucket.as_slice()) else {
+            return Ok(Step::Stop);
+        };
         let (key, id) = keys::parse_upload_key(tail)
             .ok_or_else(|| rows::damaged("an upload's key cannot be read"))?;
         if !key.starts_with(&query.prefix) {
@@ -41,7 +45,8 @@ pub(crate) fn uploads(
             return Ok(beyond(&bucket, common));
         }
         let upload: Option<UploadRecord> = rows::read(reader, Table::Uploads, &keys::upload(id))?;
-        page.uploads.push(rows::require(upload, "a listed upload is missing")?);
+        page.uploads
+            .push(rows::require(upload, "a listed upload is missing")?);
         last = Some((key.to_owned(), Some(id)));
         Ok(Step::Next)
     })?;
@@ -50,7 +55,9 @@ pub(crate) fn uploads(
 
 /// Where the rows begin that `query.after` leaves.
 fn start(fold: &Fold<'_>, query: &UploadsQuery) -> Option<Vec<u8>> {
-    let Some((key, id)) = &query.after else { return fold.start_after(None) };
+    let Some((key, id)) = &query.after else {
+        return fold.start_after(None);
+    };
     if fold.common_prefix(key).is_some() || key < &query.prefix {
         return fold.start_after(Some(key));
     }

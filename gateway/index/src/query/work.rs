@@ -33,7 +33,9 @@ pub(crate) fn next_due(
     reader: &dyn Reader,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, IndexError> {
-    let Some(later) = now.as_millis().checked_add(1) else { return Ok(None) };
+    let Some(later) = now.as_millis().checked_add(1) else {
+        return Ok(None);
+    };
     let from = keys::outbox_due(Timestamp::from_millis(later), OutboxId(0));
     let mut next = None;
     reader.scan(Table::OutboxDue, &from, &mut |row, _| {
@@ -46,9 +48,11 @@ pub(crate) fn next_due(
 /// See [`weir_types::index::Index::outbox_stats`]. Reads one row per kind of work, however
 /// deep the outbox is: depths are counted as entries come and go.
 pub(crate) fn outbox_stats(reader: &dyn Reader) -> Result<OutboxStats, IndexError> {
-    let counters: Counters =
-        rows::read(reader, Table::Meta, rows::COUNTERS)?.unwrap_or_default();
-    let mut stats = OutboxStats { depth: counters.depth, ..OutboxStats::default() };
+    let counters: Counters = rows::read(reader, Table::Meta, rows::COUNTERS)?.unwrap_or_default();
+    let mut stats = OutboxStats {
+        depth: counters.depth,
+        ..OutboxStats::default()
+    };
     for kind in 0..rows::WORK_KINDS {
         let within = [u8::try_from(kind).expect("there are few kinds of work")];
         let first: Vec<OutboxEntry> = rows::page(reader, Table::Outbox, &within, None, 1)?;

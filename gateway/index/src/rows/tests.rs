@@ -20,7 +20,11 @@ fn check<T: Record + PartialEq + Debug>(record: &T) {
 
     let mut newer = bytes.clone();
     newer[0] = T::VERSION + 1;
-    let refused = DecodeError::TooNew { record: T::NAME, found: T::VERSION + 1, newest: T::VERSION };
+    let refused = DecodeError::TooNew {
+        record: T::NAME,
+        found: T::VERSION + 1,
+        newest: T::VERSION,
+    };
     assert_eq!(T::decode(&newer), Err(refused));
 
     for cut in 0..bytes.len() {
@@ -68,15 +72,31 @@ fn every_kind_of_record_keeps_the_laws_of_its_codec() {
     check_rows::<PartRecord>(&index, Table::Parts);
     check_rows::<CompletedRecord>(&index, Table::Completed);
     check_rows::<LedgerRecord>(&index, Table::Ledger);
-    check(&Identity { site: site(), epoch: "e".into() });
-    check(&Counters { seq: 1, hlc: Hlc::default(), outbox: 300, depth: [1, 2, 3, 4, 5, 6] });
+    check(&Identity {
+        site: site(),
+        epoch: "e".into(),
+    });
+    check(&Counters {
+        seq: 1,
+        hlc: Hlc::default(),
+        outbox: 300,
+        depth: [1, 2, 3, 4, 5, 6],
+    });
 }
 
 #[test]
 fn a_page_ends_where_its_prefix_does() {
     let index = MemoryIndex::new(site());
     let rows: Vec<VersionRecord> = index
-        .read(|reader| page(reader, Table::Current, &keys::incarnation(Incarnation(5)), None, 9))
+        .read(|reader| {
+            page(
+                reader,
+                Table::Current,
+                &keys::incarnation(Incarnation(5)),
+                None,
+                9,
+            )
+        })
         .expect("memory does not fail");
     assert_eq!(rows.iter().map(|row| row.seq).collect::<Vec<Seq>>(), []);
 }

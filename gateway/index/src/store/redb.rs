@@ -80,9 +80,14 @@ impl RedbStore {
 
 fn builder(cache_bytes: usize) -> Builder {
     let mut builder = Database::builder();
-    builder.set_cache_size(cache_bytes).set_repair_callback(|repair| {
-        tracing::info!(progress = repair.progress(), "checking the index after a crash");
-    });
+    builder
+        .set_cache_size(cache_bytes)
+        .set_repair_callback(|repair| {
+            tracing::info!(
+                progress = repair.progress(),
+                "checking the index after a crash"
+            );
+        });
     builder
 }
 
@@ -94,7 +99,8 @@ impl Store for RedbStore {
     }
 
     fn commit(&self, changes: &Changes) -> Result<(), CommitError> {
-        self.write(changes).map_err(|error| CommitError(error.to_string()))
+        self.write(changes)
+            .map_err(|error| CommitError(error.to_string()))
     }
 }
 

@@ -37,11 +37,14 @@ fn changes_over_a_snapshot_read_like_one_table() {
 
         for _ in 0..4 {
             let from = random_key(&entropy);
-            let expected: Vec<_> =
-                model.range(from.clone()..).map(|(k, v)| (k.clone(), v.clone())).collect();
+            let expected: Vec<_> = model
+                .range(from.clone()..)
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect();
             assert_eq!(scanned(&txn, &from, None), expected, "seed {seed}");
             assert_eq!(
-                txn.get(Table::Current, &from).expect("memory does not fail"),
+                txn.get(Table::Current, &from)
+                    .expect("memory does not fail"),
                 model.get(&from).cloned(),
                 "seed {seed}"
             );
@@ -53,7 +56,11 @@ fn changes_over_a_snapshot_read_like_one_table() {
             {
                 expected.retain(|(key, _)| *key == first || *key >= to);
             }
-            assert_eq!(scanned(&txn, &from, Some(&to)), expected, "seed {seed}, seeking {to:?}");
+            assert_eq!(
+                scanned(&txn, &from, Some(&to)),
+                expected,
+                "seed {seed}, seeking {to:?}"
+            );
         }
     }
 }
@@ -61,7 +68,9 @@ fn changes_over_a_snapshot_read_like_one_table() {
 fn random_key(entropy: &SeededEntropy) -> Vec<u8> {
     let bits = entropy.u64();
     let length = 1 + bits % 2;
-    (0..length).map(|at| ((bits >> (8 + 8 * at)) % 4) as u8).collect()
+    (0..length)
+        .map(|at| ((bits >> (8 + 8 * at)) % 4) as u8)
+        .collect()
 }
 
 /// All rows from `from` on; after the first row the scan seeks to `seek`, if that is beyond it.

@@ -56,8 +56,7 @@ where
         .ok()
         .filter(|length| *length <= bytes_max);
     let length = length.ok_or_else(|| {
-        Error::from(ErrorCode::MalformedXML)
-            .with("MaxMessageLengthBytes", bytes_max.to_string())
+        Error::from(ErrorCode::MalformedXML).with("MaxMessageLengthBytes", bytes_max.to_string())
     })?;
     let (expected, rule) = digests;
     let mut frames = open(body, size, rule, limits);

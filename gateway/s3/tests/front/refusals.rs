@@ -286,12 +286,7 @@ async fn xml_bodies() {
         check(&shown, delete(bad).signed(), MalformedXML).await;
     }
     let huge = format!("<Delete>{}</Delete>", " ".repeat(9 * 1024 * 1024));
-    check(
-        "over the cap",
-        delete(huge).signed(),
-        MalformedXML,
-    )
-    .await;
+    check("over the cap", delete(huge).signed(), MalformedXML).await;
 }
 
 fn md5_base64(bytes: &[u8]) -> String {

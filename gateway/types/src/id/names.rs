@@ -142,9 +142,7 @@ fn check_label(text: &str) -> Result<(), InvalidName> {
     let fits = (1..=32).contains(&text.len());
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if !fits || !text.bytes().all(plain) {
-        return Err(InvalidName(
-            "1 to 32 lowercase letters, digits and hyphens",
-        ));
+        return Err(InvalidName("1 to 32 lowercase letters, digits and hyphens"));
     }
     Ok(())
 }

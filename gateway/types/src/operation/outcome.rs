@@ -117,7 +117,9 @@ pub struct ObjectRead {
 
 impl std::fmt::Debug for ObjectRead {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ObjectRead").field("info", &self.info).finish_non_exhaustive()
+        f.debug_struct("ObjectRead")
+            .field("info", &self.info)
+            .finish_non_exhaustive()
     }
 }
 

@@ -372,7 +372,11 @@ impl Operation {
             // Each key is answered for itself: the core asks again per key.
             Self::DeleteObjects(_) => Vec::new(),
             Self::CopyObject(copy) => vec![
-                (Read, Some(&copy.source.bucket), Some(copy.source.key.as_str())),
+                (
+                    Read,
+                    Some(&copy.source.bucket),
+                    Some(copy.source.key.as_str()),
+                ),
                 (Write, Some(&copy.bucket), Some(copy.key.as_str())),
             ],
             Self::CreateMultipartUpload(create) => {
@@ -381,7 +385,11 @@ impl Operation {
             Self::UploadPart(part) => upload_needs(Write, &part.upload),
             Self::UploadPartCopy(part) => {
                 let mut needs = upload_needs(Write, &part.upload);
-                needs.push((Read, Some(&part.source.bucket), Some(part.source.key.as_str())));
+                needs.push((
+                    Read,
+                    Some(&part.source.bucket),
+                    Some(part.source.key.as_str()),
+                ));
                 needs
             }
             Self::CompleteMultipartUpload(complete) => upload_needs(Write, &complete.upload),

@@ -19,7 +19,8 @@ use crate::object::put::precondition_failed;
 /// Last-Modified carries them.
 pub(crate) fn evaluate(conditions: &ReadConditions, version: &VersionRecord) -> Result<()> {
     let names = |tags: &Vec<ETag>| {
-        tags.iter().any(|tag| tag.as_str() == "*" || tag.as_str() == version.etag.as_str())
+        tags.iter()
+            .any(|tag| tag.as_str() == "*" || tag.as_str() == version.etag.as_str())
     };
     let changed_after = |time: Timestamp| version.last_modified.as_secs() > time.as_secs();
 
@@ -81,7 +82,9 @@ mod tests {
         use ErrorCode::{NotModified, PreconditionFailed};
         let tags = |text: &str| Some(text.split(',').map(ETag::from_client).collect::<Vec<_>>());
         let at = |offset: i64| {
-            Some(Timestamp::from_millis(MODIFIED_SECS.saturating_add_signed(offset) * 1000))
+            Some(Timestamp::from_millis(
+                MODIFIED_SECS.saturating_add_signed(offset) * 1000,
+            ))
         };
         // If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since
         let cases = [

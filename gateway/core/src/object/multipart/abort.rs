@@ -27,7 +27,10 @@ impl Gateway {
             }
             Some(UploadState::Aborting) | None => return Err(ErrorCode::NoSuchUpload.into()),
         }
-        let abort = Mutation::AbortUpload { upload: named.upload, now: self.now() };
+        let abort = Mutation::AbortUpload {
+            upload: named.upload,
+            now: self.now(),
+        };
         self.apply(abort).await?;
         self.crash.pass("abort:accepted").await;
         Ok(())

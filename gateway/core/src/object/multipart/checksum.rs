@@ -25,9 +25,10 @@ pub(super) fn expected_of_part(
         (Some((wanted, ChecksumKind::FullObject)), None) => {
             Ok(Some(ExpectedChecksum::Compute(wanted)))
         }
-        (wanted, given) => {
-            Err(mismatch(wanted.map(|(a, _)| a), given.map(|given| given.algorithm())))
-        }
+        (wanted, given) => Err(mismatch(
+            wanted.map(|(a, _)| a),
+            given.map(|given| given.algorithm()),
+        )),
     }
 }
 
@@ -92,14 +93,23 @@ fn combine(
     crc: CrcAlgorithm,
     parts: &[(&Checksum, u64)],
 ) -> Checksum {
-    let number = |c: &Checksum| c.value.iter().fold(0, |n, byte| (n << 8) | u64::from(*byte));
-    let mut pairs = parts.iter().map(|(checksum, bytes)| (number(checksum), *bytes));
+    let number = |c: &Checksum| {
+        c.value
+            .iter()
+            .fold(0, |n, byte| (n << 8) | u64::from(*byte))
+    };
+    let mut pairs = parts
+        .iter()
+        .map(|(checksum, bytes)| (number(checksum), *bytes));
     let (first, _) = pairs.next().unwrap_or_default();
     let all = pairs.fold(first, |so_far, (next, bytes)| {
         crc_fast::checksum_combine(crc, so_far, next, bytes)
     });
     let all = all.to_be_bytes();
-    Checksum { algorithm, value: all[all.len() - algorithm.value_bytes()..].to_vec() }
+    Checksum {
+        algorithm,
+        value: all[all.len() - algorithm.value_bytes()..].to_vec(),
+    }
 }
 
 const fn crc_of(algorithm: ChecksumAlgorithm) -> Option<CrcAlgorithm> {

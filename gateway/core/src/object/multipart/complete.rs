@@ -82,7 +82,11 @@ impl Gateway {
         let now = self.now();
         let begin = Mutation::BeginComplete {
             upload: upload.upload_id,
-            parts: complete.parts.iter().map(|p| (p.number, p.etag.clone())).collect(),
+            parts: complete
+                .parts
+                .iter()
+                .map(|p| (p.number, p.etag.clone()))
+                .collect(),
             draft: Box::new(draft),
             conditions: complete.conditions.clone(),
             now,
@@ -95,10 +99,15 @@ impl Gateway {
         self.crash.pass("complete:accepted").await;
         // The first to ask knows that no earlier try is still at work in the backend.
         let lost = if first { Lost::Final } else { Lost::MayTurnUp };
-        self.finish_upload(&upload, lost).await.map_err(Unfinished::into_error)
+        self.finish_upload(&upload, lost)
+            .await
+            .map_err(Unfinished::into_error)
     }
 
-    pub(super) async fn all_parts(&self, upload: &UploadRecord) -> Result<HashMap<PartNumber, PartRecord>> {
+    pub(super) async fn all_parts(
+        &self,
+        upload: &UploadRecord,
+    ) -> Result<HashMap<PartNumber, PartRecord>> {
         let mut known = HashMap::new();
         let mut after = 0;
         loop {
@@ -118,9 +127,16 @@ impl Gateway {
         complete: &CompleteMultipartUpload,
         incarnation: Incarnation,
     ) -> Result<Option<VersionRecord>> {
-        let found = self.index.completed(complete.upload.upload).await.map_err(index_error)?;
-        let Some((bucket, key, version)) = found else { return Ok(None) };
-        let same_parts = etag_of(complete.parts.iter().map(|p| &p.etag)).as_ref() == Some(&version.etag);
+        let found = self
+            .index
+            .completed(complete.upload.upload)
+            .await
+            .map_err(index_error)?;
+        let Some((bucket, key, version)) = found else {
+            return Ok(None);
+        };
+        let same_parts =
+            etag_of(complete.parts.iter().map(|p| &p.etag)).as_ref() == Some(&version.etag);
         let same = bucket == incarnation && key == complete.upload.key && same_parts;
         Ok(same.then_some(version))
     }

@@ -49,8 +49,13 @@ impl Gateway {
         // visible: a crash before it leaves an intent without one, and whoever clears that
         // asks the backend which uploads it has under the key.
         let recorded = self.apply(Mutation::All(vec![
-            Mutation::SetBackendUpload { intent: leg.intent, backend_upload: leg.backend_upload },
-            Mutation::CreateUpload { upload: Box::new(upload.clone()) },
+            Mutation::SetBackendUpload {
+                intent: leg.intent,
+                backend_upload: leg.backend_upload,
+            },
+            Mutation::CreateUpload {
+                upload: Box::new(upload.clone()),
+            },
         ]));
         if let Err(error) = recorded.await {
             guard.condemn().await;
@@ -142,14 +147,29 @@ impl Gateway {
         };
         let id = intent.intent;
         let guard = WriteGuard::new(self, vec![id]);
-        self.apply(Mutation::Begin { intents: vec![intent] }).await?;
+        self.apply(Mutation::Begin {
+            intents: vec![intent],
+        })
+        .await?;
         self.crash.pass("upload:intent-written").await;
         let create = handle.backend().create_upload(&key);
-        match handle.call("create_upload", OperationClass::Write, create).await {
+        match handle
+            .call("create_upload", OperationClass::Write, create)
+            .await
+        {
             Ok(backend_upload) => {
                 self.crash.pass("upload:begun").await;
                 let backend = handle.id().clone();
-                Ok(Ok((guard, UploadLeg { backend, key, attempt, backend_upload, intent: id })))
+                Ok(Ok((
+                    guard,
+                    UploadLeg {
+                        backend,
+                        key,
+                        attempt,
+                        backend_upload,
+                        intent: id,
+                    },
+                )))
             }
             Err(error) => {
                 guard.condemn().await;

@@ -16,7 +16,10 @@ use crate::settings::Settings;
 /// Refuses a list of parts that is empty or does not rise.
 pub(super) fn check_order(parts: &[CompletePart]) -> Result<()> {
     if parts.is_empty() {
-        return Err(Error::new(ErrorCode::MalformedXML, "You must specify at least one part."));
+        return Err(Error::new(
+            ErrorCode::MalformedXML,
+            "You must specify at least one part.",
+        ));
     }
     if !parts.is_sorted_by(|a, b| a.number < b.number) {
         return Err(ErrorCode::InvalidPartOrder.into());
@@ -39,7 +42,9 @@ pub(super) fn draw_up(
     if complete.size.is_some_and(|said| said != size) {
         return Err(Error::new(
             ErrorCode::InvalidRequest,
-            format!("The provided 'x-amz-mp-object-size' header value does not match what was computed: {size}"),
+            format!(
+                "The provided 'x-amz-mp-object-size' header value does not match what was computed: {size}"
+            ),
         ));
     }
     let etag = etag_of(parts.iter().map(|part| &part.etag));
@@ -74,7 +79,9 @@ fn find<'a>(
             .with("PartNumber", named.number.to_string())
             .with("ETag", named.etag.as_str())
     };
-    let part = known.get(&named.number).filter(|part| part.etag == named.etag);
+    let part = known
+        .get(&named.number)
+        .filter(|part| part.etag == named.etag);
     let part = part.ok_or_else(invalid)?;
     match (&named.checksum, upload.checksum) {
         (Some(said), _) if part.checksum.as_ref() != Some(said) => Err(invalid()),
@@ -92,14 +99,19 @@ fn find<'a>(
 
 fn check_sizes(parts: &[&PartRecord], settings: &Settings) -> Result<()> {
     let but_last = parts.split_last().map_or(&[][..], |(_, others)| others);
-    if let Some(small) = but_last.iter().find(|part| part.size < settings.part_bytes_min) {
+    if let Some(small) = but_last
+        .iter()
+        .find(|part| part.size < settings.part_bytes_min)
+    {
         return Err(Error::from(ErrorCode::EntityTooSmall)
             .with("ProposedSize", small.size.to_string())
             .with("MinSizeAllowed", settings.part_bytes_min.to_string())
             .with("PartNumber", small.number.to_string())
             .with("ETag", small.etag.as_str()));
     }
-    let total = parts.iter().fold(0_u64, |sum, part| sum.saturating_add(part.size));
+    let total = parts
+        .iter()
+        .fold(0_u64, |sum, part| sum.saturating_add(part.size));
     if total > settings.object_bytes_max {
         return Err(Error::from(ErrorCode::EntityTooLarge)
             .with("ProposedSize", total.to_string())
@@ -130,7 +142,9 @@ fn object_checksum(
     if let Some((given, _)) = said.filter(|(given, _)| *given != algorithm) {
         return Err(mismatch(Some(algorithm), Some(*given)));
     }
-    let sums = parts.iter().map(|part| Some((part.checksum.as_ref()?, part.size)));
+    let sums = parts
+        .iter()
+        .map(|part| Some((part.checksum.as_ref()?, part.size)));
     let sums: Vec<_> = sums.collect::<Option<_>>().ok_or(ErrorCode::InvalidPart)?;
     let checksum = checksum_of((algorithm, kind), &sums);
     if let Some((_, said)) = said {

@@ -65,7 +65,11 @@ impl Gateway {
         lost: Lost,
     ) -> Result<VersionRecord, Unfinished> {
         let _turn = Turn::wait(self, upload.upload_id, None).await;
-        let found = self.index.upload(upload.upload_id).await.map_err(index_error)?;
+        let found = self
+            .index
+            .upload(upload.upload_id)
+            .await
+            .map_err(index_error)?;
         match found {
             Some(upload) => Box::pin(self.finish_alone(&upload, lost)).await,
             None => self.finished_elsewhere(upload).await,
@@ -77,7 +81,12 @@ impl Gateway {
         upload: &UploadRecord,
         lost: Lost,
     ) -> Result<VersionRecord, Unfinished> {
-        let UploadState::Completing { parts, draft, conditions } = &upload.state else {
+        let UploadState::Completing {
+            parts,
+            draft,
+            conditions,
+        } = &upload.state
+        else {
             return Err(Unfinished::Never(ErrorCode::NoSuchUpload.into()));
         };
         let leg = leg(upload)?;
@@ -119,8 +128,13 @@ impl Gateway {
             // Committed by another task a moment ago; the commit will say so.
             None => return Ok(Err(ErrorCode::NoSuchUpload.into())),
         };
-        let complete = handle.backend().complete_upload(&leg.key, &leg.backend_upload, &parts);
-        let error = match handle.call("complete_upload", OperationClass::Write, complete).await {
+        let complete = handle
+            .backend()
+            .complete_upload(&leg.key, &leg.backend_upload, &parts);
+        let error = match handle
+            .call("complete_upload", OperationClass::Write, complete)
+            .await
+        {
             Ok(stored) if stored.size == size => return Ok(Ok(stored)),
             Ok(stored) => {
                 let found = format!("{} bytes of {size} were assembled", stored.size);
@@ -197,7 +211,10 @@ impl Gateway {
             key: upload.key.clone(),
             conditions: conditions.clone(),
             draft: draft.clone(),
-            content: CommitContent::Upload { upload: upload.upload_id, copies: vec![copy] },
+            content: CommitContent::Upload {
+                upload: upload.upload_id,
+                copies: vec![copy],
+            },
             now,
             clean_at: clean_at(self, now),
         }));
@@ -223,11 +240,12 @@ impl Gateway {
     }
 
     /// The upload is not completing any more: another task has committed or aborted it.
-    async fn finished_elsewhere(
-        &self,
-        upload: &UploadRecord,
-    ) -> Result<VersionRecord, Unfinished> {
-        let found = self.index.completed(upload.upload_id).await.map_err(index_error)?;
+    async fn finished_elsewhere(&self, upload: &UploadRecord) -> Result<VersionRecord, Unfinished> {
+        let found = self
+            .index
+            .completed(upload.upload_id)
+            .await
+            .map_err(index_error)?;
         match found {
             Some((_, _, version)) => Ok(version),
             None => Err(Unfinished::Never(ErrorCode::NoSuchUpload.into())),
@@ -237,7 +255,10 @@ impl Gateway {
     /// A completing upload can never become an object: it is aborted, unless another task has
     /// finished it after all.
     async fn give_up(&self, upload: &UploadRecord, error: Error) -> Unfinished {
-        let abort = Mutation::AbortUpload { upload: upload.upload_id, now: self.now() };
+        let abort = Mutation::AbortUpload {
+            upload: upload.upload_id,
+            now: self.now(),
+        };
         match self.index.apply(abort).await {
             Ok(_) | Err(IndexError::Refused(_)) => Unfinished::Never(error),
             Err(failed) => Unfinished::Later(index_error(failed)),

@@ -23,7 +23,10 @@ impl Gateway {
         let upload = upload.ok_or(ErrorCode::NoSuchUpload)?;
         let page = self.index.parts(upload.upload_id, list.after, list.limit);
         let page = page.await.map_err(index_error)?;
-        Ok(PartsListing { upload: Box::new(upload), page })
+        Ok(PartsListing {
+            upload: Box::new(upload),
+            page,
+        })
     }
 
     /// A page of a bucket's open uploads, in order of key and id.

@@ -81,7 +81,11 @@ impl Gateway {
             checksum: digested.checksum,
             backend_etags: vec![stored.etag],
         };
-        let put = Mutation::PutPart { upload: upload.upload_id, part, crcs: digested.crcs };
+        let put = Mutation::PutPart {
+            upload: upload.upload_id,
+            part,
+            crcs: digested.crcs,
+        };
         self.apply(put).await?;
         self.crash.pass("part:recorded").await;
         Ok(result)
@@ -146,7 +150,9 @@ impl Gateway {
         size: u64,
         body: PutStream,
     ) -> Result<Stored> {
-        let put = handle.backend().put_part(&leg.key, &leg.backend_upload, number, size, body);
+        let put = handle
+            .backend()
+            .put_part(&leg.key, &leg.backend_upload, number, size, body);
         let stored = handle.call("put_part", OperationClass::Write, put).await;
         let stored = stored.map_err(part_error)?;
         if stored.size != size {
@@ -177,7 +183,11 @@ fn before_last(body: PutStream, first: BoxFuture<'static, Result<()>>) -> PutStr
         held: Option<Bytes>,
         first: BoxFuture<'static, Result<()>>,
     }
-    let begin = Some(Body { rest: body, held: None, first });
+    let begin = Some(Body {
+        rest: body,
+        held: None,
+        first,
+    });
     stream::unfold(begin, |body| async move {
         let mut body = body?;
         loop {

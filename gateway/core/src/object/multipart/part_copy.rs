@@ -35,13 +35,25 @@ impl Gateway {
                 ),
             ));
         }
-        let checksum = upload.checksum.map(|(algorithm, _)| ExpectedChecksum::Compute(algorithm));
+        let checksum = upload
+            .checksum
+            .map(|(algorithm, _)| ExpectedChecksum::Compute(algorithm));
         let stream = self.read_blob(blob, range, Arc::clone(asker.trace)).await?;
-        self.store_part(&upload, part.number, incoming(stream, size, checksum), asker).await
+        self.store_part(
+            &upload,
+            part.number,
+            incoming(stream, size, checksum),
+            asker,
+        )
+        .await
     }
 
     async fn part_source(&self, source: &CopySource) -> Result<(VersionRecord, BlobRecord)> {
-        let found = self.index.lookup(&source.bucket, &source.key).await.map_err(index_error)?;
+        let found = self
+            .index
+            .lookup(&source.bucket, &source.key)
+            .await
+            .map_err(index_error)?;
         if found.bucket.is_none() {
             return Err(no_such_bucket(&source.bucket));
         }

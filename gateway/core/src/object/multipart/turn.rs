@@ -22,7 +22,11 @@ impl Turn {
         part: Option<PartNumber>,
     ) -> Self {
         let what = (upload, part);
-        let mut turn = Self { gateway: Arc::clone(gateway), what, held: None };
+        let mut turn = Self {
+            gateway: Arc::clone(gateway),
+            what,
+            held: None,
+        };
         let lock = Arc::clone(gateway.upload_locks.entry(what).or_default().value());
         turn.held = Some(lock.lock_owned().await);
         turn
@@ -33,6 +37,8 @@ impl Drop for Turn {
     fn drop(&mut self) {
         self.held = None;
         // The map's own reference is the last one: nobody waits.
-        self.gateway.upload_locks.remove_if(&self.what, |_, lock| Arc::strong_count(lock) == 1);
+        self.gateway
+            .upload_locks
+            .remove_if(&self.what, |_, lock| Arc::strong_count(lock) == 1);
     }
 }

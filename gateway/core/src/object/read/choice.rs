@@ -29,7 +29,9 @@ impl Choice {
             });
         }
         let rounds = order.len() * TRIES_PER_COPY;
-        Self { left: order.into_iter().cycle().take(rounds).collect() }
+        Self {
+            left: order.into_iter().cycle().take(rounds).collect(),
+        }
     }
 
     /// The next copy to ask; `None` when all have failed.
@@ -39,6 +41,7 @@ impl Choice {
 
     /// Never asks this copy again.
     pub(super) fn drop_copy(&mut self, copy: &CopyRecord) {
-        self.left.retain(|c| (&c.backend, c.attempt) != (&copy.backend, copy.attempt));
+        self.left
+            .retain(|c| (&c.backend, c.attempt) != (&copy.backend, copy.attempt));
     }
 }

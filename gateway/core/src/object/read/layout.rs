@@ -27,14 +27,18 @@ pub(super) struct Block {
 impl Layout {
     pub(super) fn of(blob: &BlobRecord) -> Self {
         if blob.segments.is_empty() {
-            return Self { segments: vec![(PartNumber::FIRST, blob.size)] };
+            return Self {
+                segments: vec![(PartNumber::FIRST, blob.size)],
+            };
         }
         let mut end = 0;
         let ends = |&(number, length): &(PartNumber, u64)| {
             end += length;
             (number, end)
         };
-        Self { segments: blob.segments.iter().map(ends).collect() }
+        Self {
+            segments: blob.segments.iter().map(ends).collect(),
+        }
     }
 
     /// The block that holds the byte at `position`, which lies within the blob.
@@ -43,7 +47,12 @@ impl Layout {
         let Range { start, end } = self.bounds(segment);
         let index = (position - start) / BLOCK_BYTES;
         let first = start + index * BLOCK_BYTES;
-        Block { segment, index, start: first, end: (first + BLOCK_BYTES).min(end) }
+        Block {
+            segment,
+            index,
+            start: first,
+            end: (first + BLOCK_BYTES).min(end),
+        }
     }
 
     /// The part number under which a segment's CRCs are kept.
@@ -52,7 +61,9 @@ impl Layout {
     }
 
     fn bounds(&self, segment: usize) -> Range<u64> {
-        let start = segment.checked_sub(1).map_or(0, |before| self.segments[before].1);
+        let start = segment
+            .checked_sub(1)
+            .map_or(0, |before| self.segments[before].1);
         start..self.segments[segment].1
     }
 }
@@ -67,7 +78,9 @@ mod tests {
             end += length;
             (PartNumber::new(number).expect("small"), end)
         });
-        Layout { segments: ends.collect() }
+        Layout {
+            segments: ends.collect(),
+        }
     }
 
     #[test]
@@ -86,8 +99,17 @@ mod tests {
             (&[5, 0, 5], 5, (2, 0, 5, 10)),
         ];
         for &(segments, position, (segment, index, start, end)) in cases {
-            let want = Block { segment, index, start, end };
-            assert_eq!(layout(segments).block_at(position), want, "{segments:?} at {position}");
+            let want = Block {
+                segment,
+                index,
+                start,
+                end,
+            };
+            assert_eq!(
+                layout(segments).block_at(position),
+                want,
+                "{segments:?} at {position}"
+            );
         }
     }
 }

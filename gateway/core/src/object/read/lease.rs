@@ -16,7 +16,10 @@ pub(super) struct Lease {
 impl Lease {
     pub(super) fn take(gateway: &Arc<Gateway>, blob: BlobId) -> Self {
         *gateway.leases.entry(blob).or_insert(0) += 1;
-        Self { gateway: Arc::clone(gateway), blob }
+        Self {
+            gateway: Arc::clone(gateway),
+            blob,
+        }
     }
 }
 

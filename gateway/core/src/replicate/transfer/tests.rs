@@ -6,9 +6,8 @@ use super::*;
 const GIB: u64 = 1024 * 1024 * 1024;
 
 fn blob(size: u64, segments: &[(u16, u64)]) -> BlobRecord {
-    let segment = |(number, bytes): &(u16, u64)| {
-        (PartNumber::new(*number).expect("a valid number"), *bytes)
-    };
+    let segment =
+        |(number, bytes): &(u16, u64)| (PartNumber::new(*number).expect("a valid number"), *bytes);
     BlobRecord {
         blob: BlobId(1),
         size,

@@ -42,7 +42,10 @@ fn check(index: &MemoryIndex, row: &Row, what: &str, mutation: Mutation) {
         (Ok(_), None) => {}
         (Err(IndexError::Refused(found)), Some(expected)) => {
             assert_eq!(found, expected, "{what} {row:?}");
-            assert!(dump(index) == before, "{what} {row:?}: a refusal changed something");
+            assert!(
+                dump(index) == before,
+                "{what} {row:?}: a refusal changed something"
+            );
         }
         (found, _) => panic!("{what} {row:?}: {found:?}"),
     }
@@ -52,21 +55,34 @@ fn check(index: &MemoryIndex, row: &Row, what: &str, mutation: Mutation) {
 #[test]
 fn conditions_hold_for_every_kind_of_write() {
     for row in ROWS {
-        let conditions =
-            WriteConditions { if_match: row.1.map(tag), if_none_match: row.2 };
+        let conditions = WriteConditions {
+            if_match: row.1.map(tag),
+            if_none_match: row.2,
+        };
 
         let index = given(row.0);
         must(&index, begin(2, 100));
         let new = commit_of("a", &intent(2, 100), 2);
-        let new = CommitVersion { conditions: conditions.clone(), ..new };
+        let new = CommitVersion {
+            conditions: conditions.clone(),
+            ..new
+        };
         check(&index, row, "new", Mutation::CommitVersion(Box::new(new)));
 
         let index = given(row.0);
         put("source", 3).into_iter().for_each(|mutation| {
             must(&index, mutation);
         });
-        let shared = CommitVersion { conditions: conditions.clone(), ..share("a", 4, 3) };
-        check(&index, row, "shared", Mutation::CommitVersion(Box::new(shared)));
+        let shared = CommitVersion {
+            conditions: conditions.clone(),
+            ..share("a", 4, 3)
+        };
+        check(
+            &index,
+            row,
+            "shared",
+            Mutation::CommitVersion(Box::new(shared)),
+        );
 
         let index = given(row.0);
         let upload = [create_upload("a", 5), vec![put_part(5, 1, 10, 1, vec![7])]].concat();
@@ -79,8 +95,16 @@ fn conditions_hold_for_every_kind_of_write() {
         }
         check(&index, row, "begin complete", begin);
         run(&index, begin_complete(5, &[(1, 1)])).expect("accepted, or accepted again");
-        let complete = CommitVersion { conditions, ..commit_upload("a", 5) };
-        check(&index, row, "complete", Mutation::CommitVersion(Box::new(complete)));
+        let complete = CommitVersion {
+            conditions,
+            ..commit_upload("a", 5)
+        };
+        check(
+            &index,
+            row,
+            "complete",
+            Mutation::CommitVersion(Box::new(complete)),
+        );
     }
 }
 

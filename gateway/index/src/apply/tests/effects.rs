@@ -3,8 +3,8 @@
 use weir_types::id::{BlobId, IntentId, OutboxId, PartNumber, Seq};
 use weir_types::index::{Applied, Index, Mutation};
 use weir_types::record::{
-    BlobRecord, BlobState, CopyState, Intent, IntentState, LedgerRecord, OutboxEntry, SegmentRecord,
-    UploadState, VersionRecord, Work,
+    BlobRecord, BlobState, CopyState, Intent, IntentState, LedgerRecord, OutboxEntry,
+    SegmentRecord, UploadState, VersionRecord, Work,
 };
 
 use crate::MemoryIndex;
@@ -37,12 +37,19 @@ fn ledger(index: &MemoryIndex, number: u32) -> LedgerRecord {
 }
 
 fn account(used_bytes: u64, used_objects: u64, reserved_bytes: u64) -> LedgerRecord {
-    LedgerRecord { used_bytes, used_objects, reserved_bytes }
+    LedgerRecord {
+        used_bytes,
+        used_objects,
+        reserved_bytes,
+    }
 }
 
 /// All work, in the order it comes due: what, and when.
 fn work(index: &MemoryIndex) -> Vec<(Work, u64)> {
-    entries(index).into_iter().map(|entry| (entry.work, entry.not_before.as_millis())).collect()
+    entries(index)
+        .into_iter()
+        .map(|entry| (entry.work, entry.not_before.as_millis()))
+        .collect()
 }
 
 fn entries(index: &MemoryIndex) -> Vec<OutboxEntry> {
@@ -50,7 +57,10 @@ fn entries(index: &MemoryIndex) -> Vec<OutboxEntry> {
 }
 
 fn replicate(number: u32) -> Work {
-    Work::Replicate { blob: blob_id(number), bytes: 100 }
+    Work::Replicate {
+        blob: blob_id(number),
+        bytes: 100,
+    }
 }
 
 fn stands(index: &MemoryIndex, number: u32) -> Option<Intent> {
@@ -69,7 +79,11 @@ fn seq_of(applied: Applied) -> Seq {
 fn a_put_reserves_then_uses_and_asks_for_its_second_copy() {
     let index = given(vec![vec![begin(1, 100)]]);
     assert_eq!(ledger(&index, 1), account(0, 0, 100));
-    let Applied::Committed { version, superseded } = must(&index, commit("a", 1, 100)) else {
+    let Applied::Committed {
+        version,
+        superseded,
+    } = must(&index, commit("a", 1, 100))
+    else {
         panic!("a commit answers with its version")
     };
     assert!(!superseded);
@@ -79,36 +93,80 @@ fn a_put_reserves_then_uses_and_asks_for_its_second_copy() {
     assert_eq!(work(&index), vec![(replicate(1), 10)]);
     let copies = wait(index.copies_on(&backend(1), None, 10)).expect("the index can be read");
     assert_eq!(copies, vec![(blob_id(1), copy_of(&intent(1, 100)))]);
-    assert_eq!(blob(&index, 1).map(|blob| (blob.refs, blob.next_attempt)), Some((1, 1)));
+    assert_eq!(
+        blob(&index, 1).map(|blob| (blob.refs, blob.next_attempt)),
+        Some((1, 1))
+    );
 }
 
 #[test]
 fn a_put_that_has_its_copies_asks_for_none() {
     let index = given(vec![vec![begin(1, 100)]]);
-    must(&index, Mutation::CommitVersion(Box::new(commit_of("a", &intent(1, 100), 1))));
+    must(
+        &index,
+        Mutation::CommitVersion(Box::new(commit_of("a", &intent(1, 100), 1))),
+    );
     assert_eq!(work(&index), vec![]);
 }
 
 #[test]
 fn an_overwrite_kills_the_old_blob_and_cleans_it_up_later() {
     let index = given(vec![put("a", 1), put("a", 2)]);
-    assert_eq!(blob(&index, 1).map(|blob| blob.state), Some(BlobState::Dead(at(10))));
+    assert_eq!(
+        blob(&index, 1).map(|blob| blob.state),
+        Some(BlobState::Dead(at(10)))
+    );
     assert_eq!(ledger(&index, 1), account(200, 2, 0));
     let clean = (Work::Clean { blob: blob_id(1) }, 1010);
-    assert_eq!(work(&index), vec![(replicate(1), 10), (replicate(2), 10), clean]);
+    assert_eq!(
+        work(&index),
+        vec![(replicate(1), 10), (replicate(2), 10), clean]
+    );
 
-    must(&index, Mutation::RetireBlob { blob: blob_id(1), now: at(1010) });
+    must(
+        &index,
+        Mutation::RetireBlob {
+            blob: blob_id(1),
+            now: at(1010),
+        },
+    );
     audit(&index, "retired");
     assert_eq!(blob(&index, 1), None);
     assert_eq!(ledger(&index, 1), account(100, 1, 100));
     let intents = wait(index.intents(None, 10)).expect("the index can be read");
-    let [discard] = intents.as_slice() else { panic!("one intent: {intents:?}") };
-    assert_eq!(discard.state, IntentState::Condemned { last_look_at: at(1010) });
+    let [discard] = intents.as_slice() else {
+        panic!("one intent: {intents:?}")
+    };
+    assert_eq!(
+        discard.state,
+        IntentState::Condemned {
+            last_look_at: at(1010)
+        }
+    );
     assert_eq!(discard.key, intent(1, 100).key);
-    assert!(work(&index).contains(&(Work::Discard { intent: discard.intent }, 1010)));
-    must(&index, Mutation::DropIntents { intents: vec![discard.intent] });
+    assert!(work(&index).contains(&(
+        Work::Discard {
+            intent: discard.intent
+        },
+        1010
+    )));
+    must(
+        &index,
+        Mutation::DropIntents {
+            intents: vec![discard.intent],
+        },
+    );
     assert_eq!(ledger(&index, 1), account(100, 1, 0));
-    assert_eq!(must(&index, Mutation::RetireBlob { blob: blob_id(1), now: at(1) }), Applied::Done);
+    assert_eq!(
+        must(
+            &index,
+            Mutation::RetireBlob {
+                blob: blob_id(1),
+                now: at(1)
+            }
+        ),
+        Applied::Done
+    );
     audit(&index, "discarded");
 }
 
@@ -119,24 +177,38 @@ fn a_blob_lives_as_long_as_a_version_points_to_it() {
     must(&index, shared);
     assert_eq!(blob(&index, 1).map(|blob| blob.refs), Some(2));
     must(&index, delete("a"));
-    assert_eq!(blob(&index, 1).map(|blob| (blob.refs, blob.state)), Some((1, BlobState::Live)));
+    assert_eq!(
+        blob(&index, 1).map(|blob| (blob.refs, blob.state)),
+        Some((1, BlobState::Live))
+    );
     must(&index, delete("b"));
-    assert_eq!(blob(&index, 1).map(|blob| blob.state), Some(BlobState::Dead(at(20))));
+    assert_eq!(
+        blob(&index, 1).map(|blob| blob.state),
+        Some(BlobState::Dead(at(20)))
+    );
     audit(&index, "dead");
 }
 
 #[test]
 fn copying_a_key_onto_itself_keeps_the_blob() {
     let index = given(vec![put("a", 1)]);
-    let Applied::Committed { version, superseded } =
-        must(&index, Mutation::CommitVersion(Box::new(share("a", 2, 1))))
+    let Applied::Committed {
+        version,
+        superseded,
+    } = must(&index, Mutation::CommitVersion(Box::new(share("a", 2, 1))))
     else {
         panic!("a commit answers with its version")
     };
     assert!(superseded);
     assert_eq!(version.blob, blob_id(1));
-    assert_eq!(current(&index, "a").map(|version| version.etag), Some(etag(2)));
-    assert_eq!(blob(&index, 1).map(|blob| (blob.refs, blob.state)), Some((1, BlobState::Live)));
+    assert_eq!(
+        current(&index, "a").map(|version| version.etag),
+        Some(etag(2))
+    );
+    assert_eq!(
+        blob(&index, 1).map(|blob| (blob.refs, blob.state)),
+        Some((1, BlobState::Live))
+    );
     assert_eq!(work(&index), vec![(replicate(1), 10)]);
     audit(&index, "copied");
 }
@@ -155,9 +227,21 @@ fn a_delete_leaves_a_tombstone_that_goes_with_the_next_version_or_with_time() {
     assert_eq!(tombstone("a"), None);
     audit(&index, "written again");
 
-    must(&index, Mutation::Expire { before: at(20), limit: 10 });
+    must(
+        &index,
+        Mutation::Expire {
+            before: at(20),
+            limit: 10,
+        },
+    );
     assert!(tombstone("b").is_some());
-    must(&index, Mutation::Expire { before: at(21), limit: 10 });
+    must(
+        &index,
+        Mutation::Expire {
+            before: at(21),
+            limit: 10,
+        },
+    );
     assert!(tombstone("b").is_none());
     audit(&index, "expired");
 }
@@ -170,9 +254,17 @@ fn expiry_is_bounded_and_takes_the_oldest_first() {
         mutations.push(vec![delete(text)]);
     }
     let index = given(mutations);
-    must(&index, Mutation::Expire { before: at(1000), limit: 2 });
+    must(
+        &index,
+        Mutation::Expire {
+            before: at(1000),
+            limit: 2,
+        },
+    );
     let left = ["a", "b", "c"].map(|text| {
-        wait(index.tombstone(LIFE, &key(text))).expect("the index can be read").is_some()
+        wait(index.tombstone(LIFE, &key(text)))
+            .expect("the index can be read")
+            .is_some()
     });
     assert_eq!(left, [false, false, true]);
     audit(&index, "expired");
@@ -187,7 +279,10 @@ fn sequences_and_clock_rise_even_when_the_wall_clock_runs_back() {
     late.now = at(3);
     must(&index, Mutation::CommitVersion(Box::new(late)));
     let second = current(&index, "a").expect("it was put");
-    assert!(second.seq > first.seq && second.hlc > first.hlc, "{first:?} {second:?}");
+    assert!(
+        second.seq > first.seq && second.hlc > first.hlc,
+        "{first:?} {second:?}"
+    );
     assert_eq!(second.hlc.wall_ms, first.hlc.wall_ms);
 }
 
@@ -202,10 +297,28 @@ fn condemned_intents_are_discarded_once() {
     must(&index, condemn.clone());
     must(&index, condemn);
     let condemned = stands(&index, 1).expect("it stands until its bytes are gone");
-    assert_eq!(condemned.state, IntentState::Condemned { last_look_at: at(900) });
-    assert_eq!(work(&index), vec![(Work::Discard { intent: intent_id(1) }, 50)]);
+    assert_eq!(
+        condemned.state,
+        IntentState::Condemned {
+            last_look_at: at(900)
+        }
+    );
+    assert_eq!(
+        work(&index),
+        vec![(
+            Work::Discard {
+                intent: intent_id(1)
+            },
+            50
+        )]
+    );
     assert_eq!(ledger(&index, 1), account(0, 0, 107));
-    must(&index, Mutation::DropIntents { intents: vec![intent_id(1), intent_id(77)] });
+    must(
+        &index,
+        Mutation::DropIntents {
+            intents: vec![intent_id(1), intent_id(77)],
+        },
+    );
     assert_eq!(ledger(&index, 1), account(0, 0, 7));
     audit(&index, "dropped");
 }
@@ -222,16 +335,31 @@ fn a_further_copy_is_begun_added_suspected_and_removed() {
             now: at(50),
         },
     );
-    let Applied::Intent(intent) = begun else { panic!("a begun copy answers with its intent") };
+    let Applied::Intent(intent) = begun else {
+        panic!("a begun copy answers with its intent")
+    };
     assert_eq!((intent.attempt, intent.reserved_bytes), (1, 100));
     assert_eq!(ledger(&index, 2), account(0, 0, 100));
     must(
         &index,
-        Mutation::SetBackendUpload { intent: intent_id(9), backend_upload: "remote".into() },
+        Mutation::SetBackendUpload {
+            intent: intent_id(9),
+            backend_upload: "remote".into(),
+        },
     );
-    assert_eq!(stands(&index, 9).and_then(|found| found.backend_upload), Some("remote".into()));
+    assert_eq!(
+        stands(&index, 9).and_then(|found| found.backend_upload),
+        Some("remote".into())
+    );
     let copy = copy_of(&intent);
-    must(&index, Mutation::AddCopy { blob: blob_id(1), copy, intent: intent_id(9) });
+    must(
+        &index,
+        Mutation::AddCopy {
+            blob: blob_id(1),
+            copy,
+            intent: intent_id(9),
+        },
+    );
     assert_eq!(ledger(&index, 2), account(100, 1, 0));
     assert_eq!(stands(&index, 9), None);
     audit(&index, "added");
@@ -262,13 +390,17 @@ fn a_further_copy_is_begun_added_suspected_and_removed() {
     assert_eq!(left.copies.len(), 1);
     assert_eq!(left.next_attempt, 2);
     assert_eq!(ledger(&index, 2), account(0, 0, 100));
-    assert!(matches!(work(&index).last(), Some((Work::Discard { .. }, 170))));
+    assert!(matches!(
+        work(&index).last(),
+        Some((Work::Discard { .. }, 170))
+    ));
     audit(&index, "removed");
 }
 
 #[test]
 fn crcs_are_read_across_the_edges_of_their_rows() {
-    let many: Vec<u32> = (0..u32::try_from(2 * SegmentRecord::BLOCKS_MAX + 5).expect("small")).collect();
+    let many: Vec<u32> =
+        (0..u32::try_from(2 * SegmentRecord::BLOCKS_MAX + 5).expect("small")).collect();
     let index = given(vec![vec![begin(1, 100)], create_upload("up", 2)]);
     let mut commit = commit_of("a", &intent(1, 100), 2);
     if let weir_types::index::CommitContent::New { blob, crcs, .. } = &mut commit.content {
@@ -279,11 +411,23 @@ fn crcs_are_read_across_the_edges_of_their_rows() {
     must(&index, put_part(2, 7, 10, 1, many.clone()));
     audit(&index, "many blocks");
     for (blob, segment) in [(1, 1), (2, 7)] {
-        for (first, count) in [(0, 3), (4094, 4), (4096, 1), (8190, 100), (9000, 1), (0, 0), (0, 9000)] {
+        for (first, count) in [
+            (0, 3),
+            (4094, 4),
+            (4096, 1),
+            (8190, 100),
+            (9000, 1),
+            (0, 0),
+            (0, 9000),
+        ] {
             let found = wait(index.crcs(blob_id(blob), part_number(segment), first, count));
             let from = usize::try_from(first).expect("small").min(many.len());
             let until = (from + count).min(many.len());
-            assert_eq!(found, Ok(many[from..until].to_vec()), "{blob} {first} {count}");
+            assert_eq!(
+                found,
+                Ok(many[from..until].to_vec()),
+                "{blob} {first} {count}"
+            );
         }
     }
     let other = wait(index.crcs(blob_id(1), part_number(2), 0, 9));
@@ -310,8 +454,20 @@ fn parts_settle_what_their_upload_reserves() {
         (put_part(1, 1, 10, 1, vec![1]), 10),
         (put_part(1, 2, 30, 2, vec![2]), 40),
         (put_part(1, 1, 5, 3, vec![3]), 35),
-        (Mutation::DropPart { upload: upload_id(1), number: part_number(2) }, 5),
-        (Mutation::DropPart { upload: upload_id(1), number: part_number(2) }, 5),
+        (
+            Mutation::DropPart {
+                upload: upload_id(1),
+                number: part_number(2),
+            },
+            5,
+        ),
+        (
+            Mutation::DropPart {
+                upload: upload_id(1),
+                number: part_number(2),
+            },
+            5,
+        ),
     ] {
         must(&index, mutation);
         audit(&index, "parts");
@@ -326,34 +482,75 @@ fn parts_settle_what_their_upload_reserves() {
 fn a_complete_turns_chosen_parts_into_segments_and_forgets_the_rest() {
     let index = given(vec![create_upload("a", 1)]);
     for (number, size) in [(2, 20), (5, 50), (7, 70)] {
-        must(&index, put_part(1, number, size, 1, vec![u32::from(number)]));
+        must(
+            &index,
+            put_part(1, number, size, 1, vec![u32::from(number)]),
+        );
     }
     let complete = || begin_complete(1, &[(2, 1), (7, 1)]);
-    let Applied::Completing(completing) = must(&index, complete()) else { panic!("completing") };
+    let Applied::Completing(completing) = must(&index, complete()) else {
+        panic!("completing")
+    };
     assert!(matches!(completing.state, UploadState::Completing { .. }));
     let depth_before = entries(&index).len();
     assert_eq!(must(&index, complete()), Applied::Completing(completing));
-    assert_eq!(entries(&index).len(), depth_before, "accepted again, enqueued once");
-    assert_eq!(work(&index), vec![(Work::Complete { upload: upload_id(1) }, 3000)]);
+    assert_eq!(
+        entries(&index).len(),
+        depth_before,
+        "accepted again, enqueued once"
+    );
+    assert_eq!(
+        work(&index),
+        vec![(
+            Work::Complete {
+                upload: upload_id(1)
+            },
+            3000
+        )]
+    );
     audit(&index, "completing");
 
-    let committed = must(&index, Mutation::CommitVersion(Box::new(commit_upload("a", 1))));
-    let Applied::Committed { version, .. } = committed else { panic!("committed") };
+    let committed = must(
+        &index,
+        Mutation::CommitVersion(Box::new(commit_upload("a", 1))),
+    );
+    let Applied::Committed { version, .. } = committed else {
+        panic!("committed")
+    };
     audit(&index, "completed");
     let record = blob(&index, 1).expect("it was committed");
     assert_eq!(record.size, 90);
-    assert_eq!(record.segments, vec![(part_number(2), 20), (part_number(7), 70)]);
+    assert_eq!(
+        record.segments,
+        vec![(part_number(2), 20), (part_number(7), 70)]
+    );
     assert_eq!(ledger(&index, 1), account(90, 1, 0));
     for (number, crcs) in [(2, vec![2]), (5, vec![]), (7, vec![7])] {
-        assert_eq!(wait(index.crcs(blob_id(1), part_number(number), 0, 9)), Ok(crcs), "{number}");
+        assert_eq!(
+            wait(index.crcs(blob_id(1), part_number(number), 0, 9)),
+            Ok(crcs),
+            "{number}"
+        );
     }
     assert_eq!(wait(index.upload(upload_id(1))), Ok(None));
     let remembered = Some((LIFE, key("a"), *version));
     assert_eq!(wait(index.completed(upload_id(1))), Ok(remembered));
     let bytes = 90;
-    assert!(work(&index).contains(&(Work::Replicate { blob: blob_id(1), bytes }, 40)));
+    assert!(work(&index).contains(&(
+        Work::Replicate {
+            blob: blob_id(1),
+            bytes
+        },
+        40
+    )));
 
-    must(&index, Mutation::Expire { before: at(41), limit: 10 });
+    must(
+        &index,
+        Mutation::Expire {
+            before: at(41),
+            limit: 10,
+        },
+    );
     assert_eq!(wait(index.completed(upload_id(1))), Ok(None));
     audit(&index, "forgotten");
 }
@@ -361,35 +558,80 @@ fn a_complete_turns_chosen_parts_into_segments_and_forgets_the_rest() {
 #[test]
 fn an_abort_removes_the_upload_and_condemns_its_bytes() {
     for completing in [false, true] {
-        let index = given(vec![create_upload("a", 1), vec![put_part(1, 1, 10, 1, vec![5])]]);
+        let index = given(vec![
+            create_upload("a", 1),
+            vec![put_part(1, 1, 10, 1, vec![5])],
+        ]);
         if completing {
             must(&index, begin_complete(1, &[(1, 1)]));
         }
-        must(&index, Mutation::AbortUpload { upload: upload_id(1), now: at(50) });
+        must(
+            &index,
+            Mutation::AbortUpload {
+                upload: upload_id(1),
+                now: at(50),
+            },
+        );
         audit(&index, "aborting");
-        assert!(work(&index).contains(&(Work::Abort { upload: upload_id(1) }, 50)));
-        let finish =
-            Mutation::FinishAbort { upload: upload_id(1), last_look_at: at(900), now: at(60) };
+        assert!(work(&index).contains(&(
+            Work::Abort {
+                upload: upload_id(1)
+            },
+            50
+        )));
+        let finish = Mutation::FinishAbort {
+            upload: upload_id(1),
+            last_look_at: at(900),
+            now: at(60),
+        };
         must(&index, finish.clone());
         assert_eq!(must(&index, finish), Applied::Done);
         audit(&index, "aborted");
         assert_eq!(wait(index.upload(upload_id(1))), Ok(None));
-        assert_eq!(wait(index.crcs(blob_id(1), part_number(1), 0, 9)), Ok(vec![]));
+        assert_eq!(
+            wait(index.crcs(blob_id(1), part_number(1), 0, 9)),
+            Ok(vec![])
+        );
         let condemned = stands(&index, 1).expect("its bytes may still be there");
-        assert_eq!(condemned.state, IntentState::Condemned { last_look_at: at(900) });
+        assert_eq!(
+            condemned.state,
+            IntentState::Condemned {
+                last_look_at: at(900)
+            }
+        );
         assert_eq!(ledger(&index, 1), account(0, 0, 10));
-        assert!(work(&index).contains(&(Work::Discard { intent: intent_id(1) }, 60)));
+        assert!(work(&index).contains(&(
+            Work::Discard {
+                intent: intent_id(1)
+            },
+            60
+        )));
     }
 }
 
 #[test]
 fn deleting_a_bucket_aborts_its_open_uploads_and_the_next_life_is_another() {
     let index = given(vec![create_upload("a", 1), create_upload("b", 2)]);
-    must(&index, Mutation::DeleteBucket { name: bucket_name(), now: at(50) });
+    must(
+        &index,
+        Mutation::DeleteBucket {
+            name: bucket_name(),
+            now: at(50),
+        },
+    );
     audit(&index, "deleted");
-    let aborts = [1, 2].map(|number| (Work::Abort { upload: upload_id(number) }, 50));
+    let aborts = [1, 2].map(|number| {
+        (
+            Work::Abort {
+                upload: upload_id(number),
+            },
+            50,
+        )
+    });
     assert_eq!(work(&index), aborts);
-    let Applied::Bucket(again) = must(&index, create_bucket()) else { panic!("a bucket") };
+    let Applied::Bucket(again) = must(&index, create_bucket()) else {
+        panic!("a bucket")
+    };
     assert!(again.incarnation > LIFE);
 }
 
@@ -405,8 +647,13 @@ fn work_is_put_off_counted_and_finished() {
     must(&index, defer(first.id, 500, Some("unreachable")));
     must(&index, defer(first.id, 400, None));
     audit(&index, "deferred");
-    let found = wait(index.work(first.id)).expect("the index can be read").expect("it stands");
-    assert_eq!((found.attempts, found.last_error), (1, Some("unreachable".into())));
+    let found = wait(index.work(first.id))
+        .expect("the index can be read")
+        .expect("it stands");
+    assert_eq!(
+        (found.attempts, found.last_error),
+        (1, Some("unreachable".into()))
+    );
     assert_eq!(work(&index), vec![(replicate(2), 10), (replicate(1), 400)]);
     assert_eq!(wait(index.due(at(399), 9)).expect("readable").len(), 1);
     assert_eq!(wait(index.due(at(400), 9)).expect("readable").len(), 2);
@@ -427,11 +674,28 @@ fn work_is_put_off_counted_and_finished() {
 fn the_outbox_tells_its_depth_and_age() {
     let index = given(vec![put("a", 1)]);
     for (work, ms) in [
-        (Work::Discard { intent: IntentId(5) }, 3),
-        (Work::Discard { intent: IntentId(6) }, 4),
+        (
+            Work::Discard {
+                intent: IntentId(5),
+            },
+            3,
+        ),
+        (
+            Work::Discard {
+                intent: IntentId(6),
+            },
+            4,
+        ),
         (Work::Repair { blob: BlobId(5) }, 7),
     ] {
-        must(&index, Mutation::Enqueue { work, now: at(ms), not_before: at(1000) });
+        must(
+            &index,
+            Mutation::Enqueue {
+                work,
+                now: at(ms),
+                not_before: at(1000),
+            },
+        );
     }
     let stats = wait(index.outbox_stats()).expect("the index can be read");
     assert_eq!(stats.depth, [1, 0, 2, 0, 0, 1]);
@@ -444,10 +708,17 @@ fn the_outbox_tells_its_depth_and_age() {
 fn all_of_many_are_applied_in_order_and_answered_one_by_one() {
     let index = MemoryIndex::new(site());
     let all = [vec![create_bucket()], put("a", 1), vec![delete("a")]].concat();
-    let Applied::All(applied) = must(&index, Mutation::All(all)) else { panic!("all") };
+    let Applied::All(applied) = must(&index, Mutation::All(all)) else {
+        panic!("all")
+    };
     assert!(matches!(
         applied.as_slice(),
-        [Applied::Bucket(_), Applied::Done, Applied::Committed { .. }, Applied::Deleted { seq: Some(_) }]
+        [
+            Applied::Bucket(_),
+            Applied::Done,
+            Applied::Committed { .. },
+            Applied::Deleted { seq: Some(_) }
+        ]
     ));
     audit(&index, "all");
 }

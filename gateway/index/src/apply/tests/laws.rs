@@ -55,9 +55,8 @@ impl Generator<'_> {
     }
 
     fn open_intent(&self) -> Option<Intent> {
-        self.pick(self.intents()).filter(|intent| {
-            intent.state == IntentState::Open || self.below(4) == 0
-        })
+        self.pick(self.intents())
+            .filter(|intent| intent.state == IntentState::Open || self.below(4) == 0)
     }
 
     fn any_blob(&self) -> Option<BlobRecord> {
@@ -69,13 +68,21 @@ impl Generator<'_> {
     }
 
     fn life(&self) -> weir_types::id::Incarnation {
-        wait(self.index.bucket(&bucket_name())).expect("memory does not fail").map_or(LIFE, |b| b.incarnation)
+        wait(self.index.bucket(&bucket_name()))
+            .expect("memory does not fail")
+            .map_or(LIFE, |b| b.incarnation)
     }
 
     fn conditions(&self) -> WriteConditions {
         match self.below(8) {
-            0 => WriteConditions { if_match: Some(etag(self.some_upload())), if_none_match: false },
-            1 => WriteConditions { if_match: None, if_none_match: true },
+            0 => WriteConditions {
+                if_match: Some(etag(self.some_upload())),
+                if_none_match: false,
+            },
+            1 => WriteConditions {
+                if_match: None,
+                if_none_match: true,
+            },
             _ => WriteConditions::default(),
         }
     }
@@ -95,7 +102,10 @@ impl Generator<'_> {
 
     fn one(&mut self) -> Option<Mutation> {
         Some(match self.below(30) {
-            0 if self.below(4) == 0 => Mutation::DeleteBucket { name: bucket_name(), now: self.now() },
+            0 if self.below(4) == 0 => Mutation::DeleteBucket {
+                name: bucket_name(),
+                now: self.now(),
+            },
             0..2 => create_bucket(),
             2..6 => {
                 self.made += 1;
@@ -134,11 +144,18 @@ impl Generator<'_> {
                 clean_at: self.later(),
             },
             14 => Mutation::Condemn {
-                intents: self.intents().iter().take(2).map(|intent| intent.intent).collect(),
+                intents: self
+                    .intents()
+                    .iter()
+                    .take(2)
+                    .map(|intent| intent.intent)
+                    .collect(),
                 last_look_at: self.later(),
                 now: self.now(),
             },
-            15 => Mutation::DropIntents { intents: vec![self.pick(self.intents())?.intent] },
+            15 => Mutation::DropIntents {
+                intents: vec![self.pick(self.intents())?.intent],
+            },
             16 => {
                 self.made += 1;
                 Mutation::BeginReplica {
@@ -151,47 +168,82 @@ impl Generator<'_> {
             17 => {
                 let intent = self.open_intent()?;
                 let copy = copy_of(&intent);
-                Mutation::AddCopy { blob: intent.blob, copy, intent: intent.intent }
+                Mutation::AddCopy {
+                    blob: intent.blob,
+                    copy,
+                    intent: intent.intent,
+                }
             }
             18 => {
                 let blob = self.any_blob()?;
                 let copy = self.pick(blob.copies)?;
                 let state = [CopyState::Good, CopyState::Suspect][usize::from(self.below(2) == 0)];
                 let (backend, attempt) = (copy.backend, copy.attempt);
-                Mutation::MarkCopy { blob: blob.blob, backend, attempt, state, now: self.now() }
+                Mutation::MarkCopy {
+                    blob: blob.blob,
+                    backend,
+                    attempt,
+                    state,
+                    now: self.now(),
+                }
             }
             19 => {
                 let blob = self.any_blob()?;
                 let copy = self.pick(blob.copies)?;
                 let (backend, attempt, now) = (copy.backend, copy.attempt, self.now());
                 let discard_at = self.later();
-                Mutation::RemoveCopy { blob: blob.blob, backend, attempt, now, discard_at }
+                Mutation::RemoveCopy {
+                    blob: blob.blob,
+                    backend,
+                    attempt,
+                    now,
+                    discard_at,
+                }
             }
-            20 => Mutation::RetireBlob { blob: self.any_blob()?.blob, now: self.now() },
+            20 => Mutation::RetireBlob {
+                blob: self.any_blob()?.blob,
+                now: self.now(),
+            },
             21 => {
                 self.made += 1;
                 let mut upload = upload(self.text(), self.made);
                 upload.incarnation = self.life();
-                let upload = Mutation::CreateUpload { upload: Box::new(upload) };
+                let upload = Mutation::CreateUpload {
+                    upload: Box::new(upload),
+                };
                 Mutation::All(vec![begin(self.made, 0), upload])
             }
             22..24 => {
                 let number = 1 + u16::try_from(self.below(3)).expect("small");
-                put_part(self.some_upload(), number, self.below(100), 1, vec![1; 4097])
+                put_part(
+                    self.some_upload(),
+                    number,
+                    self.below(100),
+                    1,
+                    vec![1; 4097],
+                )
             }
-            24 if self.below(2) == 0 => {
-                Mutation::DropPart { upload: upload_id(self.some_upload()), number: part_number(1) }
-            }
-            24..26 => begin_complete(self.some_upload(), &[(1, 1), (2, 1), (3, 1)][..1 + self.below(2) as usize]),
+            24 if self.below(2) == 0 => Mutation::DropPart {
+                upload: upload_id(self.some_upload()),
+                number: part_number(1),
+            },
+            24..26 => begin_complete(
+                self.some_upload(),
+                &[(1, 1), (2, 1), (3, 1)][..1 + self.below(2) as usize],
+            ),
             26 => {
                 let of = self.some_upload();
-                let upload = wait(self.index.upload(upload_id(of))).expect("memory does not fail")?;
+                let upload =
+                    wait(self.index.upload(upload_id(of))).expect("memory does not fail")?;
                 let mut commit = commit_upload(upload.key.as_str(), of);
                 commit.incarnation = upload.incarnation;
                 commit.now = self.now();
                 Mutation::CommitVersion(Box::new(commit))
             }
-            27 => Mutation::AbortUpload { upload: upload_id(self.some_upload()), now: self.now() },
+            27 => Mutation::AbortUpload {
+                upload: upload_id(self.some_upload()),
+                now: self.now(),
+            },
             28 => Mutation::FinishAbort {
                 upload: upload_id(self.some_upload()),
                 last_look_at: self.later(),
@@ -206,19 +258,31 @@ impl Generator<'_> {
         let id = self.pick(due).map_or(OutboxId(1), |entry| entry.id);
         Some(match self.below(5) {
             0 => Mutation::Enqueue {
-                work: Work::Discard { intent: IntentId(1) },
+                work: Work::Discard {
+                    intent: IntentId(1),
+                },
                 now: self.now(),
                 not_before: self.later(),
             },
-            1 => Mutation::DeferWork { id, not_before: self.later(), error: Some("no".into()) },
-            2 => Mutation::Expire { before: at(self.now.saturating_sub(300)), limit: 3 },
+            1 => Mutation::DeferWork {
+                id,
+                not_before: self.later(),
+                error: Some("no".into()),
+            },
+            2 => Mutation::Expire {
+                before: at(self.now.saturating_sub(300)),
+                limit: 3,
+            },
             _ => Mutation::FinishWork { id },
         })
     }
 }
 
 fn embedded(file: &FragileFile) -> EmbeddedIndex {
-    let options = IndexOptions { commit: CommitMode::Inline, ..IndexOptions::default() };
+    let options = IndexOptions {
+        commit: CommitMode::Inline,
+        ..IndexOptions::default()
+    };
     EmbeddedIndex::open_on(Box::new(file.clone()), site(), options).expect("the file opens")
 }
 
@@ -230,7 +294,12 @@ fn random_mutations_keep_the_laws_on_both_engines_and_over_restarts() {
         let mut file = FragileFile::default();
         let mut disk = Some(embedded(&file));
         let entropy = SeededEntropy::new(seed);
-        let mut generator = Generator { entropy, index: &memory, made: 0, now: 100 };
+        let mut generator = Generator {
+            entropy,
+            index: &memory,
+            made: 0,
+            now: 100,
+        };
         let mut accepted = 0_u64;
         for step in 0..STEPS {
             let mutation = generator.next();
@@ -257,7 +326,10 @@ fn random_mutations_keep_the_laws_on_both_engines_and_over_restarts() {
                 disk = Some(reopened);
             }
         }
-        assert!(accepted > STEPS / 3, "seed {seed}: only {accepted} were accepted");
+        assert!(
+            accepted > STEPS / 3,
+            "seed {seed}: only {accepted} were accepted"
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! Each check of each mutation: what it refuses, and that a refusal changes nothing.
 
-use weir_types::index::{CommitContent, CommitVersion, IndexError, Mutation, Refusal};
 use weir_types::id::Incarnation;
+use weir_types::index::{CommitContent, CommitVersion, IndexError, Mutation, Refusal};
 use weir_types::record::{CopyState, IntentState};
 
 use crate::MemoryIndex;
@@ -15,7 +15,12 @@ struct Case {
 }
 
 fn check(case: Case) {
-    let Case { name, given, when, refusal } = case;
+    let Case {
+        name,
+        given,
+        when,
+        refusal,
+    } = case;
     let index = MemoryIndex::new(site());
     must(&index, create_bucket());
     for mutation in given {
@@ -24,18 +29,29 @@ fn check(case: Case) {
     let before = dump(&index);
     let refused = Err(IndexError::Refused(refusal));
     assert_eq!(run(&index, when.clone()), refused, "{name}");
-    assert!(dump(&index) == before, "{name}: a refusal changed something");
+    assert!(
+        dump(&index) == before,
+        "{name}: a refusal changed something"
+    );
 
     let with_others = Mutation::All(vec![begin(900, 1), when, begin(901, 1)]);
     assert_eq!(run(&index, with_others), refused, "{name}, among others");
-    assert!(dump(&index) == before, "{name}: a refusal left what came before it");
+    assert!(
+        dump(&index) == before,
+        "{name}: a refusal left what came before it"
+    );
     audit(&index, name);
 }
 
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let mut case = |name, given: Vec<Vec<Mutation>>, when, refusal| {
-        cases.push(Case { name, given: given.into_iter().flatten().collect(), when, refusal });
+        cases.push(Case {
+            name,
+            given: given.into_iter().flatten().collect(),
+            when,
+            refusal,
+        });
     };
     let one = Mutation::CommitVersion;
     let condemn = |number| Mutation::Condemn {
@@ -45,17 +61,28 @@ fn cases() -> Vec<Case> {
     };
     let elsewhere = || weir_types::id::BucketName::parse("elsewhere").expect("valid");
 
-    case("bucket twice", vec![], create_bucket(), Refusal::BucketExists);
+    case(
+        "bucket twice",
+        vec![],
+        create_bucket(),
+        Refusal::BucketExists,
+    );
     case(
         "delete no bucket",
         vec![],
-        Mutation::DeleteBucket { name: elsewhere(), now: at(9) },
+        Mutation::DeleteBucket {
+            name: elsewhere(),
+            now: at(9),
+        },
         Refusal::NoSuchBucket,
     );
     case(
         "delete full bucket",
         vec![put("a", 1)],
-        Mutation::DeleteBucket { name: bucket_name(), now: at(9) },
+        Mutation::DeleteBucket {
+            name: bucket_name(),
+            now: at(9),
+        },
         Refusal::BucketNotEmpty,
     );
 
@@ -65,28 +92,61 @@ fn cases() -> Vec<Case> {
         backend: backend(2),
         now: at(50),
     };
-    case("replica of nothing", vec![], replica.clone(), Refusal::BlobGone);
-    case("replica of a dead blob", vec![put("a", 1), vec![delete("a")]], replica, Refusal::BlobGone);
-    let note =
-        Mutation::SetBackendUpload { intent: intent_id(1), backend_upload: "remote".into() };
-    case("note on no intent", vec![], note.clone(), Refusal::IntentGone);
-    case("note on a condemned intent", vec![vec![begin(1, 1), condemn(1)]], note, Refusal::IntentGone);
+    case(
+        "replica of nothing",
+        vec![],
+        replica.clone(),
+        Refusal::BlobGone,
+    );
+    case(
+        "replica of a dead blob",
+        vec![put("a", 1), vec![delete("a")]],
+        replica,
+        Refusal::BlobGone,
+    );
+    let note = Mutation::SetBackendUpload {
+        intent: intent_id(1),
+        backend_upload: "remote".into(),
+    };
+    case(
+        "note on no intent",
+        vec![],
+        note.clone(),
+        Refusal::IntentGone,
+    );
+    case(
+        "note on a condemned intent",
+        vec![vec![begin(1, 1), condemn(1)]],
+        note,
+        Refusal::IntentGone,
+    );
 
     let plain = || commit_of("a", &intent(1, 100), 2);
     let begun = || vec![begin(1, 100)];
     case(
         "commit into no bucket",
         vec![begun()],
-        one(Box::new(CommitVersion { bucket: elsewhere(), ..plain() })),
+        one(Box::new(CommitVersion {
+            bucket: elsewhere(),
+            ..plain()
+        })),
         Refusal::NoSuchBucket,
     );
     case(
         "commit into another life of the bucket",
         vec![begun()],
-        one(Box::new(CommitVersion { incarnation: Incarnation(99), ..plain() })),
+        one(Box::new(CommitVersion {
+            incarnation: Incarnation(99),
+            ..plain()
+        })),
         Refusal::NoSuchBucket,
     );
-    case("commit without an intent", vec![], one(Box::new(plain())), Refusal::IntentGone);
+    case(
+        "commit without an intent",
+        vec![],
+        one(Box::new(plain())),
+        Refusal::IntentGone,
+    );
     case(
         "commit under a condemned intent",
         vec![begun(), vec![condemn(1)]],
@@ -117,7 +177,12 @@ fn cases() -> Vec<Case> {
         one(Box::new(plain())),
         Refusal::BlobLive,
     );
-    case("share nothing", vec![], one(Box::new(share("b", 2, 1))), Refusal::BlobGone);
+    case(
+        "share nothing",
+        vec![],
+        one(Box::new(share("b", 2, 1))),
+        Refusal::BlobGone,
+    );
     case(
         "share a dead blob",
         vec![put("a", 1), vec![delete("a")]],
@@ -144,9 +209,18 @@ fn cases() -> Vec<Case> {
     );
 
     let second = second_copy();
-    let add = Mutation::AddCopy { blob: blob_id(1), copy: second.1.clone(), intent: intent_id(9) };
+    let add = Mutation::AddCopy {
+        blob: blob_id(1),
+        copy: second.1.clone(),
+        intent: intent_id(9),
+    };
     case("copy of nothing", vec![], add.clone(), Refusal::BlobGone);
-    case("copy without an intent", vec![put("a", 1)], add.clone(), Refusal::IntentGone);
+    case(
+        "copy without an intent",
+        vec![put("a", 1)],
+        add.clone(),
+        Refusal::IntentGone,
+    );
     case(
         "copy under a condemned intent",
         vec![put("a", 1), vec![second.0.clone(), condemn(9)]],
@@ -172,35 +246,66 @@ fn cases() -> Vec<Case> {
         now: at(60),
         discard_at: at(160),
     };
-    case("remove the only copy", vec![put("a", 1)], remove.clone(), Refusal::LastCopy);
+    case(
+        "remove the only copy",
+        vec![put("a", 1)],
+        remove.clone(),
+        Refusal::LastCopy,
+    );
     case(
         "remove the only good copy",
-        vec![put("a", 1), vec![second.0, add, mark(2, 1, CopyState::Suspect)]],
+        vec![
+            put("a", 1),
+            vec![second.0, add, mark(2, 1, CopyState::Suspect)],
+        ],
         remove,
         Refusal::LastCopy,
     );
     case(
         "retire a live blob",
         vec![put("a", 1)],
-        Mutation::RetireBlob { blob: blob_id(1), now: at(60) },
+        Mutation::RetireBlob {
+            blob: blob_id(1),
+            now: at(60),
+        },
         Refusal::BlobLive,
     );
 
-    let make = Mutation::CreateUpload { upload: Box::new(upload("a", 1)) };
-    case("upload without an intent", vec![], make.clone(), Refusal::IntentGone);
-    case("upload under a condemned intent", vec![vec![begin(1, 0), condemn(1)]], make, Refusal::IntentGone);
+    let make = Mutation::CreateUpload {
+        upload: Box::new(upload("a", 1)),
+    };
+    case(
+        "upload without an intent",
+        vec![],
+        make.clone(),
+        Refusal::IntentGone,
+    );
+    case(
+        "upload under a condemned intent",
+        vec![vec![begin(1, 0), condemn(1)]],
+        make,
+        Refusal::IntentGone,
+    );
     let mut stray = upload("a", 1);
     stray.incarnation = Incarnation(99);
     case(
         "upload into another life of the bucket",
         vec![vec![begin(1, 0)]],
-        Mutation::CreateUpload { upload: Box::new(stray) },
+        Mutation::CreateUpload {
+            upload: Box::new(stray),
+        },
         Refusal::NoSuchBucket,
     );
 
     let part = || put_part(1, 1, 10, 1, vec![7]);
-    let abort = || Mutation::AbortUpload { upload: upload_id(1), now: at(70) };
-    let drop_part = || Mutation::DropPart { upload: upload_id(1), number: part_number(1) };
+    let abort = || Mutation::AbortUpload {
+        upload: upload_id(1),
+        now: at(70),
+    };
+    let drop_part = || Mutation::DropPart {
+        upload: upload_id(1),
+        number: part_number(1),
+    };
     let complete = || begin_complete(1, &[(1, 1)]);
     let open = || [create_upload("a", 1), vec![part()]].concat();
     let completing = || [open(), vec![complete()]].concat();
@@ -227,16 +332,31 @@ fn cases() -> Vec<Case> {
     for (name, when) in [
         ("part of a completing upload", part()),
         ("drop a part of a completing upload", drop_part()),
-        ("complete with other parts", begin_complete(1, &[(1, 1), (2, 1)])),
-        ("commit under another key", one(Box::new(commit_upload("b", 1)))),
+        (
+            "complete with other parts",
+            begin_complete(1, &[(1, 1), (2, 1)]),
+        ),
+        (
+            "commit under another key",
+            one(Box::new(commit_upload("b", 1))),
+        ),
         (
             "finish the abort of a completing upload",
-            Mutation::FinishAbort { upload: upload_id(1), last_look_at: at(9), now: at(9) },
+            Mutation::FinishAbort {
+                upload: upload_id(1),
+                last_look_at: at(9),
+                now: at(9),
+            },
         ),
     ] {
         case(name, vec![completing()], when, Refusal::NoSuchUpload);
     }
-    case("commit an open upload", vec![open()], commit(), Refusal::NoSuchUpload);
+    case(
+        "commit an open upload",
+        vec![open()],
+        commit(),
+        Refusal::NoSuchUpload,
+    );
     case(
         "commit twice",
         vec![completing(), vec![commit()]],
@@ -255,7 +375,12 @@ fn cases() -> Vec<Case> {
         ("complete with nothing", &[]),
         ("complete with a part twice", &[(1, 1), (1, 1)]),
     ] {
-        case(name, vec![open()], begin_complete(1, parts), Refusal::InvalidPart);
+        case(
+            name,
+            vec![open()],
+            begin_complete(1, parts),
+            Refusal::InvalidPart,
+        );
     }
     case(
         "complete again with another tag",
@@ -263,7 +388,10 @@ fn cases() -> Vec<Case> {
         begin_complete(1, &[(1, 2)]),
         Refusal::InvalidPart,
     );
-    let gone = Mutation::DeleteBucket { name: bucket_name(), now: at(75) };
+    let gone = Mutation::DeleteBucket {
+        name: bucket_name(),
+        now: at(75),
+    };
     case(
         "commit into a bucket deleted meanwhile",
         vec![completing(), vec![gone, create_bucket()]],
@@ -297,7 +425,13 @@ fn second_copy() -> (Mutation, weir_types::record::CopyRecord) {
 }
 
 fn mark(on: u32, attempt: u32, state: CopyState) -> Mutation {
-    Mutation::MarkCopy { blob: blob_id(1), backend: backend(on), attempt, state, now: at(55) }
+    Mutation::MarkCopy {
+        blob: blob_id(1),
+        backend: backend(on),
+        attempt,
+        state,
+        now: at(55),
+    }
 }
 
 #[test]

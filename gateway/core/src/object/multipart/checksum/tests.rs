@@ -9,7 +9,14 @@ fn checksum(algorithm: ChecksumAlgorithm, bytes: &[u8]) -> Checksum {
 #[test]
 fn full_object_crcs_are_those_of_the_whole() {
     let bytes: Vec<u8> = (0..70_000_u32).map(|i| ((i * 31) >> 3) as u8).collect();
-    let cuts: &[&[usize]] = &[&[], &[1], &[0, 5], &[65_536], &[7, 7, 4096, 69_999], &[70_000]];
+    let cuts: &[&[usize]] = &[
+        &[],
+        &[1],
+        &[0, 5],
+        &[65_536],
+        &[7, 7, 4096, 69_999],
+        &[70_000],
+    ];
     for algorithm in ChecksumAlgorithm::ALL {
         if crc_of(algorithm).is_none() {
             continue;
@@ -26,7 +33,11 @@ fn full_object_crcs_are_those_of_the_whole() {
                 .collect();
             let parts: Vec<_> = parts.iter().map(|(c, n)| (c, *n)).collect();
             let found = checksum_of((algorithm, ChecksumKind::FullObject), &parts);
-            assert_eq!(found.checksum, checksum(algorithm, &bytes), "{algorithm:?} cut at {cut:?}");
+            assert_eq!(
+                found.checksum,
+                checksum(algorithm, &bytes),
+                "{algorithm:?} cut at {cut:?}"
+            );
             assert_eq!(found.to_string(), found.checksum.to_string());
         }
     }
@@ -63,12 +74,36 @@ fn a_part_carries_the_algorithm_of_its_upload() {
     let cases: &[(Chosen, Option<ExpectedChecksum>, Wanted)] = &[
         (None, None, Ok(None)),
         (None, Some(Compute(Crc32)), Ok(None)),
-        (None, Some(InTrailer(Crc32)), Err("expected checksum Type: null, actual checksum Type: crc32")),
-        (Some((Crc32, Composite)), Some(InTrailer(Crc32)), Ok(Some(InTrailer(Crc32)))),
-        (Some((Crc32, Composite)), None, Err("expected checksum Type: crc32, actual checksum Type: null")),
-        (Some((Sha256, Composite)), Some(InTrailer(Crc32)), Err("expected checksum Type: sha256, actual checksum Type: crc32")),
-        (Some((Crc64Nvme, FullObject)), None, Ok(Some(Compute(Crc64Nvme)))),
-        (Some((Crc32, FullObject)), Some(InTrailer(Sha256)), Err("expected checksum Type: crc32, actual checksum Type: sha256")),
+        (
+            None,
+            Some(InTrailer(Crc32)),
+            Err("expected checksum Type: null, actual checksum Type: crc32"),
+        ),
+        (
+            Some((Crc32, Composite)),
+            Some(InTrailer(Crc32)),
+            Ok(Some(InTrailer(Crc32))),
+        ),
+        (
+            Some((Crc32, Composite)),
+            None,
+            Err("expected checksum Type: crc32, actual checksum Type: null"),
+        ),
+        (
+            Some((Sha256, Composite)),
+            Some(InTrailer(Crc32)),
+            Err("expected checksum Type: sha256, actual checksum Type: crc32"),
+        ),
+        (
+            Some((Crc64Nvme, FullObject)),
+            None,
+            Ok(Some(Compute(Crc64Nvme))),
+        ),
+        (
+            Some((Crc32, FullObject)),
+            Some(InTrailer(Sha256)),
+            Err("expected checksum Type: crc32, actual checksum Type: sha256"),
+        ),
     ];
     for (chosen, given, want) in cases {
         match (expected_of_part(*chosen, given.clone()), want) {

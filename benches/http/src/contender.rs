@@ -101,8 +101,8 @@ impl Running {
         let mut pinned = Command::new("taskset");
         pinned
             .args(["--cpu-list", &core.to_string()])
-            .arg(command.get_program());
-        pinned.args(command.get_args());
+            .arg(command.get_program())
+            .args(command.get_args());
         for (name, value) in command.get_envs() {
             match value {
                 Some(value) => pinned.env(name, value),

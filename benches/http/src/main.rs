@@ -10,6 +10,7 @@ mod contender;
 mod cpu;
 mod load;
 mod objects;
+mod place;
 mod relay;
 mod report;
 mod rounds;

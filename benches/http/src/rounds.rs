@@ -15,6 +15,7 @@ use crate::contender::{CLIENT, Contender, Kind, Running, Site, free_address, own
 use crate::cpu::{CpuReading, core_busy};
 use crate::load::{Connections, Prepared, Signer, fetch, tags};
 use crate::objects::{GET_KEYS, Scenario};
+use crate::place::Place;
 use crate::report::{Sample, Samples};
 use crate::upstream::SEEN_PATH;
 use crate::{Options, report, wrk};
@@ -27,7 +28,7 @@ pub(crate) fn run(runtime: &Runtime, options: &Options) -> Result<()> {
     };
     let folder = paths::fresh_folder("bench-http")?;
     let index = index_folder(options, &folder)?;
-    move_to_core(options.load_core)?;
+    let _place = Place::take(options.load_core)?;
     let upstream = start_upstream(options, &folder)?;
     let site = Site {
         folder: &folder,
@@ -266,26 +267,5 @@ fn build_weir() -> Result<PathBuf> {
         Ok(paths::binary("weir"))
     } else {
         Err(format!("building weir: {status}"))
-    }
-}
-
-/// Moves this process, the load, to `core`.
-fn move_to_core(core: usize) -> Result<()> {
-    let output = Command::new("taskset")
-        .args([
-            "--cpu-list",
-            "--pid",
-            &core.to_string(),
-            &std::process::id().to_string(),
-        ])
-        .output()
-        .map_err(|e| format!("cannot run taskset: {e}"))?;
-    if output.status.success() {
-        Ok(())
-    } else {
-        Err(format!(
-            "core {core}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        ))
     }
 }

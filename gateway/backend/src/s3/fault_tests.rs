@@ -74,7 +74,16 @@ async fn serve(
     number: Arc<AtomicUsize>,
     seen: mpsc::Sender<Seen>,
 ) {
-    while let Some(head) = read_head(&mut socket).await {
+    let mut is_first = true;
+    loop {
+        let Some(head) = read_head(&mut socket).await else {
+            if is_first {
+                // A request that broke off before its head came through.
+                let _ = seen.try_send(Seen { head: String::new(), body_bytes: 0, is_whole: false });
+            }
+            return;
+        };
+        is_first = false;
         let act = script(number.fetch_add(1, Ordering::SeqCst));
         if matches!(act, Act::Stall) {
             std::future::pending::<()>().await;
@@ -223,7 +232,7 @@ async fn a_source_that_fails_after_its_last_byte_stores_nothing() {
     let mut end = endpoint(|_| {}, |_| ok("")).await;
     let put = end.backend.put(&key(), 300_000, fails_at_its_end(300_000)).await;
     is_source(put.expect_err("bad digest"));
-    let seen = end.seen.recv().await.expect("the request began");
+    let seen = end.seen.recv().await.expect("the connection was seen");
     assert!(!seen.is_whole, "{} bytes were sent", seen.body_bytes);
 
     let end = endpoint(|_| {}, |_| ok("")).await;

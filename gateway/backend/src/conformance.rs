@@ -43,7 +43,12 @@ pub async fn check(backend: &dyn Backend, seed: u64) {
 /// At the first promise that is not kept, saying which.
 pub async fn check_leniently(backend: &dyn Backend, seed: u64, lenience: Lenience) {
     let site = SiteId::parse(&format!("conformance-{seed:x}")).expect("the name is valid");
-    let run = Run { backend, lenience, site, entropy: SeededEntropy::new(seed) };
+    let run = Run {
+        backend,
+        lenience,
+        site,
+        entropy: SeededEntropy::new(seed),
+    };
     run.owner().await;
     run.whole_objects().await;
     run.ranges().await;
@@ -65,20 +70,36 @@ impl Run<'_> {
 
     async fn put(&self, key: &BackendKey, bytes: &[u8], chunk_bytes: usize) {
         let body = whole_body(bytes, chunk_bytes);
-        let stored = self.backend.put(key, bytes.len() as u64, body).await.expect("put");
+        let stored = self
+            .backend
+            .put(key, bytes.len() as u64, body)
+            .await
+            .expect("put");
         assert_eq!(stored.size, bytes.len() as u64, "size that put answers");
     }
 
     async fn delete(&self, key: &BackendKey) {
         self.backend.delete(key).await.expect("delete");
-        assert_eq!(self.backend.head(key).await, Ok(None), "head of a deleted key");
+        assert_eq!(
+            self.backend.head(key).await,
+            Ok(None),
+            "head of a deleted key"
+        );
     }
 
     async fn expect_absent(&self, key: &BackendKey, when: &str) {
         assert_eq!(self.backend.head(key).await, Ok(None), "head {when}");
         let error = self.backend.get(key, None).await.expect_err(when);
-        assert_eq!(error.kind, BackendErrorKind::NotFound, "get {when}: {error}");
-        let page = self.backend.list(key.as_str(), None, 10).await.expect("list");
+        assert_eq!(
+            error.kind,
+            BackendErrorKind::NotFound,
+            "get {when}: {error}"
+        );
+        let page = self
+            .backend
+            .list(key.as_str(), None, 10)
+            .await
+            .expect("list");
         assert_eq!(page, BackendPage::default(), "list {when}");
     }
 
@@ -110,7 +131,10 @@ impl Run<'_> {
             let fetched = self.backend.get(&key, None).await.expect("get");
             assert_eq!(fetched.size, bytes as u64, "size that get answers");
             assert_eq!(fetched.etag, head.etag, "tags of head and get");
-            assert!(read(fetched).await == sent, "{bytes} bytes come back changed");
+            assert!(
+                read(fetched).await == sent,
+                "{bytes} bytes come back changed"
+            );
             self.delete(&key).await;
             self.expect_absent(&key, "after delete").await;
         }
@@ -131,13 +155,21 @@ impl Run<'_> {
             333_333..333_334,
         ] {
             let wanted = &sent[range.start as usize..range.end as usize];
-            let fetched = self.backend.get(&key, Some(range.clone())).await.expect("get range");
+            let fetched = self
+                .backend
+                .get(&key, Some(range.clone()))
+                .await
+                .expect("get range");
             assert_eq!(fetched.size, size, "whole size at range {range:?}");
             assert!(read(fetched).await == wanted, "bytes of range {range:?}");
         }
         let beyond = self.backend.get(&key, Some(size..size + 1)).await;
         let error = beyond.expect_err("a range beyond the end");
-        assert_eq!(error.kind, BackendErrorKind::Rejected, "range beyond the end: {error}");
+        assert_eq!(
+            error.kind,
+            BackendErrorKind::Rejected,
+            "range beyond the end: {error}"
+        );
         self.delete(&key).await;
     }
 
@@ -154,9 +186,16 @@ impl Run<'_> {
                 ("runs over", cut_body(&over)),
             ] {
                 let key = self.key();
-                let error = self.backend.put(&key, announced, body).await.expect_err(what);
+                let error = self
+                    .backend
+                    .put(&key, announced, body)
+                    .await
+                    .expect_err(what);
                 assert_eq!(error.kind, BackendErrorKind::Source, "body {what}: {error}");
-                assert!(error.source.is_some(), "body {what}: the source's error is kept");
+                assert!(
+                    error.source.is_some(),
+                    "body {what}: the source's error is kept"
+                );
                 self.expect_absent(&key, &format!("after a body of {announced} that {what}"))
                     .await;
             }
@@ -169,8 +208,16 @@ impl Run<'_> {
         for _ in 0..2 {
             self.backend.delete(&key).await.expect("delete of nothing");
         }
-        let error = self.backend.get(&key, Some(0..1)).await.expect_err("get of nothing");
-        assert_eq!(error.kind, BackendErrorKind::NotFound, "range of nothing: {error}");
+        let error = self
+            .backend
+            .get(&key, Some(0..1))
+            .await
+            .expect_err("get of nothing");
+        assert_eq!(
+            error.kind,
+            BackendErrorKind::NotFound,
+            "range of nothing: {error}"
+        );
     }
 
     async fn paging(&self) {
@@ -178,15 +225,22 @@ impl Run<'_> {
         for (index, key) in keys.iter().enumerate() {
             self.put(key, &pattern(index, 3), 1 << 10).await;
         }
-        let sizes: std::collections::BTreeMap<String, u64> =
-            keys.iter().enumerate().map(|(n, key)| (key.to_string(), n as u64)).collect();
+        let sizes: std::collections::BTreeMap<String, u64> = keys
+            .iter()
+            .enumerate()
+            .map(|(n, key)| (key.to_string(), n as u64))
+            .collect();
         keys.sort();
         let prefix = BackendKey::site_prefix(&self.site);
         for limit in [1, 2, 7, 23, 100] {
             let mut after: Option<String> = None;
             let mut found = Vec::new();
             loop {
-                let page = self.backend.list(&prefix, after.as_deref(), limit).await.expect("list");
+                let page = self
+                    .backend
+                    .list(&prefix, after.as_deref(), limit)
+                    .await
+                    .expect("list");
                 assert!(page.entries.len() <= limit, "a page of {limit} has more");
                 after = page.entries.last().map(|entry| entry.key.clone());
                 found.extend(page.entries);
@@ -199,15 +253,34 @@ impl Run<'_> {
             let wanted: Vec<&str> = keys.iter().map(BackendKey::as_str).collect();
             assert_eq!(names, wanted, "keys listed {limit} at a time");
             for entry in &found {
-                assert_eq!(Some(&entry.size), sizes.get(&entry.key), "size of {}", entry.key);
+                assert_eq!(
+                    Some(&entry.size),
+                    sizes.get(&entry.key),
+                    "size of {}",
+                    entry.key
+                );
             }
         }
-        let absent = self.backend.list("w1/conformance-other/", None, 5).await.expect("list");
-        assert_eq!(absent, BackendPage::default(), "listing of a prefix without keys");
+        let absent = self
+            .backend
+            .list("w1/conformance-other/", None, 5)
+            .await
+            .expect("list");
+        assert_eq!(
+            absent,
+            BackendPage::default(),
+            "listing of a prefix without keys"
+        );
         let shard = &keys[5].as_str()[..prefix.len() + 3];
         let page = self.backend.list(shard, None, 100).await.expect("list");
-        assert!(page.entries.iter().any(|e| e.key == keys[5].as_str()), "listing of a shard");
-        assert!(page.entries.iter().all(|e| e.key.starts_with(shard)), "only keys of the prefix");
+        assert!(
+            page.entries.iter().any(|e| e.key == keys[5].as_str()),
+            "listing of a shard"
+        );
+        assert!(
+            page.entries.iter().all(|e| e.key.starts_with(shard)),
+            "only keys of the prefix"
+        );
         for key in &keys {
             self.delete(key).await;
         }
@@ -217,7 +290,11 @@ impl Run<'_> {
         let prefix = BackendKey::site_prefix(&self.site);
         let page = self.backend.list(&prefix, None, 10).await.expect("list");
         assert_eq!(page, BackendPage::default(), "objects left at the end");
-        let uploads = self.backend.list_uploads(&prefix, 10).await.expect("list uploads");
+        let uploads = self
+            .backend
+            .list_uploads(&prefix, 10)
+            .await
+            .expect("list uploads");
         assert_eq!(uploads, [], "uploads left at the end");
     }
 }

@@ -7,6 +7,8 @@
 //! Threads: all file work runs on at most [`crate::FsConfig::threads_max`] blocking threads;
 //! an object of up to 256 KiB costs one hop, larger ones one per 256 KiB.
 
+#[cfg(test)]
+mod crash_tests;
 mod jobs;
 pub mod layer;
 mod layout;
@@ -16,8 +18,6 @@ mod multipart;
 mod read;
 mod real;
 mod temp;
-#[cfg(test)]
-mod crash_tests;
 #[cfg(test)]
 mod tests;
 
@@ -112,7 +112,9 @@ pub struct FsBackend {
 
 impl std::fmt::Debug for FsBackend {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FsBackend").field("jobs", &self.jobs).finish_non_exhaustive()
+        f.debug_struct("FsBackend")
+            .field("jobs", &self.jobs)
+            .finish_non_exhaustive()
     }
 }
 
@@ -183,7 +185,9 @@ impl FsBackend {
                 _ => {}
             }
         }
-        layer.sync_folder("", site::LAYOUT).map_err(|e| io_error("fsync root", &e))?;
+        layer
+            .sync_folder("", site::LAYOUT)
+            .map_err(|e| io_error("fsync root", &e))?;
         sweep(&*layer)?;
         Ok(Self {
             layer,
@@ -195,20 +199,27 @@ impl FsBackend {
     }
 
     fn shared(&self) -> Shared {
-        Shared { layer: Arc::clone(&self.layer), folders: Arc::clone(&self.folders) }
+        Shared {
+            layer: Arc::clone(&self.layer),
+            folders: Arc::clone(&self.folders),
+        }
     }
 }
 
 /// Removes what was being written or removed when an earlier process ended. None of it was
 /// ever acknowledged, and the directory's lock says that nobody uses it.
 fn sweep(layer: &dyn FileLayer) -> Result<(), BackendError> {
-    let found = layer.read_folder(layout::TMP).map_err(|e| io_error("read tmp", &e))?;
+    let found = layer
+        .read_folder(layout::TMP)
+        .map_err(|e| io_error("read tmp", &e))?;
     for entry in found {
         let path = format!("{}/{}", layout::TMP, entry.name);
         if entry.is_folder {
             remove_folder_of_files(layer, &path);
         } else {
-            layer.unlink(&path).map_err(|e| io_error("remove temporary file", &e))?;
+            layer
+                .unlink(&path)
+                .map_err(|e| io_error("remove temporary file", &e))?;
         }
     }
     Ok(())
@@ -256,15 +267,23 @@ impl Backend for FsBackend {
         let place = move |temp: TempFile| {
             let shard = layout::parent(key.as_str());
             shared.make_folders(shard)?;
-            temp.rename(key.as_str()).map_err(|e| io_error("rename", &e))?;
+            temp.rename(key.as_str())
+                .map_err(|e| io_error("rename", &e))?;
             shared
                 .layer
                 .sync_folder(shard, site::PUT_NAME)
                 .map_err(|e| io_error("fsync shard", &e))
         };
-        let finish = Finish { trailer: Bytes::new(), sync_site: site::PUT_BYTES, place };
+        let finish = Finish {
+            trailer: Bytes::new(),
+            sync_site: site::PUT_BYTES,
+            place,
+        };
         self.store(size, body, finish).await?;
-        Ok(Stored { size, etag: String::new() })
+        Ok(Stored {
+            size,
+            etag: String::new(),
+        })
     }
 
     async fn get(
@@ -277,7 +296,9 @@ impl Backend for FsBackend {
 
     async fn head(&self, key: &BackendKey) -> Result<Option<Stored>, BackendError> {
         let (layer, key) = (Arc::clone(&self.layer), key.clone());
-        self.jobs.run(move || Ok(read::find(&*layer, &key)?.map(|found| found.stored()))).await
+        self.jobs
+            .run(move || Ok(read::find(&*layer, &key)?.map(|found| found.stored())))
+            .await
     }
 
     async fn delete(&self, key: &BackendKey) -> Result<(), BackendError> {
@@ -294,7 +315,9 @@ impl Backend for FsBackend {
     ) -> Result<BackendPage, BackendError> {
         let (layer, prefix) = (Arc::clone(&self.layer), prefix.to_owned());
         let after = after.map(str::to_owned);
-        self.jobs.run(move || list::list(&*layer, &prefix, after.as_deref(), limit)).await
+        self.jobs
+            .run(move || list::list(&*layer, &prefix, after.as_deref(), limit))
+            .await
     }
 
     async fn create_upload(&self, key: &BackendKey) -> Result<String, BackendError> {
@@ -346,8 +369,9 @@ impl Backend for FsBackend {
                 };
                 let size = file.len().map_err(|e| io_error("stat owner marker", &e))?;
                 let mut bytes = vec![0; usize::try_from(size.min(OWNER_BYTES_MAX)).unwrap_or(0)];
-                let read =
-                    file.read_at(&mut bytes, 0).map_err(|e| io_error("read owner marker", &e))?;
+                let read = file
+                    .read_at(&mut bytes, 0)
+                    .map_err(|e| io_error("read owner marker", &e))?;
                 bytes.truncate(read);
                 Ok(Some(bytes))
             })
@@ -361,13 +385,20 @@ impl Backend for FsBackend {
         }
         let layer = Arc::clone(&self.layer);
         let place = move |temp: TempFile| {
-            temp.rename(OWNER_KEY).map_err(|e| io_error("rename owner marker", &e))?;
-            layer.sync_folder("", site::OWNER_NAME).map_err(|e| io_error("fsync root", &e))
+            temp.rename(OWNER_KEY)
+                .map_err(|e| io_error("rename owner marker", &e))?;
+            layer
+                .sync_folder("", site::OWNER_NAME)
+                .map_err(|e| io_error("fsync root", &e))
         };
         let size = marker.len() as u64;
         let marker = Bytes::copy_from_slice(marker);
         let body = futures_util::stream::once(async move { Ok(marker) }).boxed();
-        let finish = Finish { trailer: Bytes::new(), sync_site: site::OWNER_BYTES, place };
+        let finish = Finish {
+            trailer: Bytes::new(),
+            sync_site: site::OWNER_BYTES,
+            place,
+        };
         self.store(size, body, finish).await
     }
 }

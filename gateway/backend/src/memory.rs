@@ -16,8 +16,8 @@ use futures_util::StreamExt as _;
 use parking_lot::Mutex;
 use weir_types::ErrorCode;
 use weir_types::backend::{
-    Backend, BackendEntry, BackendError, BackendErrorKind, BackendPage, BackendPart,
-    BackendUpload, Fetched, Stored,
+    Backend, BackendEntry, BackendError, BackendErrorKind, BackendPage, BackendPart, BackendUpload,
+    Fetched, Stored,
 };
 use weir_types::body::{GetStream, PutStream};
 use weir_types::id::{BackendKey, PartNumber};
@@ -36,7 +36,10 @@ struct Item {
 
 impl Item {
     fn stored(&self) -> Stored {
-        Stored { size: self.bytes.len() as u64, etag: self.etag.clone() }
+        Stored {
+            size: self.bytes.len() as u64,
+            etag: self.etag.clone(),
+        }
     }
 }
 
@@ -63,12 +66,32 @@ struct State {
 
 /// A change, drawn up and not yet made.
 enum Effect {
-    Put { key: String, bytes: Bytes },
-    Delete { key: String },
-    CreateUpload { key: String, upload: String },
-    PutPart { key: String, upload: String, part: PartNumber, bytes: Bytes },
-    Complete { key: String, upload: String, parts: Vec<BackendPart> },
-    Abort { key: String, upload: String },
+    Put {
+        key: String,
+        bytes: Bytes,
+    },
+    Delete {
+        key: String,
+    },
+    CreateUpload {
+        key: String,
+        upload: String,
+    },
+    PutPart {
+        key: String,
+        upload: String,
+        part: PartNumber,
+        bytes: Bytes,
+    },
+    Complete {
+        key: String,
+        upload: String,
+        parts: Vec<BackendPart>,
+    },
+    Abort {
+        key: String,
+        upload: String,
+    },
     Owner(Vec<u8>),
 }
 
@@ -118,14 +141,24 @@ impl State {
 
     fn bytes(&self) -> u64 {
         let parts = self.uploads.values().flat_map(|u| u.parts.values());
-        self.objects.values().chain(parts).map(|item| item.bytes.len() as u64).sum()
+        self.objects
+            .values()
+            .chain(parts)
+            .map(|item| item.bytes.len() as u64)
+            .sum()
     }
 
     fn item(&mut self, bytes: Bytes) -> Result<Item, BackendError> {
-        if self.bytes_max.is_some_and(|max| self.bytes() + bytes.len() as u64 > max) {
+        if self
+            .bytes_max
+            .is_some_and(|max| self.bytes() + bytes.len() as u64 > max)
+        {
             return Err(error(BackendErrorKind::Full, "full"));
         }
-        Ok(Item { bytes, etag: self.tag() })
+        Ok(Item {
+            bytes,
+            etag: self.tag(),
+        })
     }
 
     fn upload(&mut self, key: &str, upload: &str) -> Result<&mut Upload, BackendError> {
@@ -136,7 +169,10 @@ impl State {
     }
 
     fn apply(&mut self, effect: Effect) -> Result<Stored, BackendError> {
-        let nothing = Stored { size: 0, etag: String::new() };
+        let nothing = Stored {
+            size: 0,
+            etag: String::new(),
+        };
         match effect {
             Effect::Put { key, bytes } => {
                 let item = self.item(bytes)?;
@@ -149,10 +185,21 @@ impl State {
                 Ok(nothing)
             }
             Effect::CreateUpload { key, upload } => {
-                self.uploads.insert(upload, Upload { key, parts: BTreeMap::new() });
+                self.uploads.insert(
+                    upload,
+                    Upload {
+                        key,
+                        parts: BTreeMap::new(),
+                    },
+                );
                 Ok(nothing)
             }
-            Effect::PutPart { key, upload, part, bytes } => {
+            Effect::PutPart {
+                key,
+                upload,
+                part,
+                bytes,
+            } => {
                 self.upload(&key, &upload)?;
                 let item = self.item(bytes)?;
                 let stored = item.stored();
@@ -186,14 +233,18 @@ impl State {
         }
         let mut whole = Vec::new();
         for part in parts {
-            let item = held.parts.get(&part.number).filter(|item| {
-                item.etag == part.etag && item.bytes.len() as u64 == part.size
-            });
+            let item = held
+                .parts
+                .get(&part.number)
+                .filter(|item| item.etag == part.etag && item.bytes.len() as u64 == part.size);
             let item = item.ok_or_else(|| error(BackendErrorKind::Rejected, "InvalidPart"))?;
             whole.extend_from_slice(&item.bytes);
         }
         self.uploads.remove(upload);
-        let item = Item { bytes: whole.into(), etag: self.tag() };
+        let item = Item {
+            bytes: whole.into(),
+            etag: self.tag(),
+        };
         let stored = item.stored();
         self.objects.insert(key, item);
         Ok(stored)
@@ -246,7 +297,11 @@ impl MemoryBackend {
         let held = |(upload, found): (&String, &Upload)| HeldUpload {
             key: found.key.clone(),
             upload: upload.clone(),
-            parts: found.parts.iter().map(|(n, p)| (*n, p.bytes.len() as u64)).collect(),
+            parts: found
+                .parts
+                .iter()
+                .map(|(n, p)| (*n, p.bytes.len() as u64))
+                .collect(),
         };
         state.uploads.iter().map(held).collect()
     }
@@ -266,9 +321,13 @@ impl MemoryBackend {
     /// such byte.
     pub fn rot(&self, key: &str, offset: usize) -> bool {
         let mut state = self.0.lock();
-        let Some(item) = state.objects.get_mut(key) else { return false };
+        let Some(item) = state.objects.get_mut(key) else {
+            return false;
+        };
         let mut bytes = item.bytes.to_vec();
-        let Some(byte) = bytes.get_mut(offset) else { return false };
+        let Some(byte) = bytes.get_mut(offset) else {
+            return false;
+        };
         *byte ^= 0xFF;
         item.bytes = bytes.into();
         true
@@ -281,7 +340,11 @@ impl MemoryBackend {
         let number = state.calls;
         let plan = state.plan.clone();
         drop(state);
-        plan?.fault(&Call { number, operation, key })
+        plan?.fault(&Call {
+            number,
+            operation,
+            key,
+        })
     }
 
     /// A call that only reads: the faults that come before an answer.
@@ -354,8 +417,7 @@ impl MemoryBackend {
         let state = self.0.lock();
         let item = state.objects.get(key.as_str()).cloned();
         drop(state);
-        let item =
-            item.ok_or_else(|| error(BackendErrorKind::NotFound, format!("no {key}")))?;
+        let item = item.ok_or_else(|| error(BackendErrorKind::NotFound, format!("no {key}")))?;
         let size = item.bytes.len() as u64;
         let range = range.unwrap_or(0..size);
         if range.end > size || (range.is_empty() && size > 0) {
@@ -373,7 +435,10 @@ impl MemoryBackend {
             }
             Some(Fault::Truncate { after }) => {
                 bytes.truncate(usize::try_from(after).unwrap_or(usize::MAX));
-                chunks.push(Err(error(BackendErrorKind::Unavailable, "injected: cut off")));
+                chunks.push(Err(error(
+                    BackendErrorKind::Unavailable,
+                    "injected: cut off",
+                )));
             }
             _ => {}
         }
@@ -389,7 +454,11 @@ impl MemoryBackend {
             }
         });
         let body: GetStream = Box::pin(body);
-        Ok(Fetched { size, etag: item.etag, body })
+        Ok(Fetched {
+            size,
+            etag: item.etag,
+            body,
+        })
     }
 }
 
@@ -415,7 +484,14 @@ impl Backend for MemoryBackend {
     ) -> Result<Stored, BackendError> {
         let fault = self.enter(Operation::Put, key.as_str());
         let bytes = self.take(fault, size, body).await?;
-        self.change(fault, Effect::Put { key: key.to_string(), bytes }).await
+        self.change(
+            fault,
+            Effect::Put {
+                key: key.to_string(),
+                bytes,
+            },
+        )
+        .await
     }
 
     async fn get(
@@ -434,7 +510,14 @@ impl Backend for MemoryBackend {
 
     async fn delete(&self, key: &BackendKey) -> Result<(), BackendError> {
         let fault = self.enter(Operation::Delete, key.as_str());
-        self.change(fault, Effect::Delete { key: key.to_string() }).await.map(drop)
+        self.change(
+            fault,
+            Effect::Delete {
+                key: key.to_string(),
+            },
+        )
+        .await
+        .map(drop)
     }
 
     async fn list(
@@ -450,15 +533,24 @@ impl Backend for MemoryBackend {
             .range(prefix.to_owned()..)
             .take_while(|(key, _)| key.starts_with(prefix))
             .filter(|(key, _)| after.is_none_or(|after| after < key.as_str()))
-            .map(|(key, item)| BackendEntry { key: key.clone(), size: item.bytes.len() as u64 });
+            .map(|(key, item)| BackendEntry {
+                key: key.clone(),
+                size: item.bytes.len() as u64,
+            });
         let entries: Vec<BackendEntry> = found.by_ref().take(limit).collect();
-        Ok(BackendPage { entries, more: found.next().is_some() })
+        Ok(BackendPage {
+            entries,
+            more: found.next().is_some(),
+        })
     }
 
     async fn create_upload(&self, key: &BackendKey) -> Result<String, BackendError> {
         let fault = self.enter(Operation::CreateUpload, key.as_str());
         let upload = format!("u-{}", self.0.lock().tag());
-        let effect = Effect::CreateUpload { key: key.to_string(), upload: upload.clone() };
+        let effect = Effect::CreateUpload {
+            key: key.to_string(),
+            upload: upload.clone(),
+        };
         self.change(fault, effect).await.map(|_| upload)
     }
 
@@ -473,7 +565,16 @@ impl Backend for MemoryBackend {
         let fault = self.enter(Operation::PutPart, key.as_str());
         let bytes = self.take(fault, size, body).await?;
         let (key, upload) = (key.to_string(), upload.to_owned());
-        self.change(fault, Effect::PutPart { key, upload, part, bytes }).await
+        self.change(
+            fault,
+            Effect::PutPart {
+                key,
+                upload,
+                part,
+                bytes,
+            },
+        )
+        .await
     }
 
     async fn complete_upload(
@@ -484,13 +585,23 @@ impl Backend for MemoryBackend {
     ) -> Result<Stored, BackendError> {
         let fault = self.enter(Operation::CompleteUpload, key.as_str());
         let (key, upload) = (key.to_string(), upload.to_owned());
-        self.change(fault, Effect::Complete { key, upload, parts: parts.to_vec() }).await
+        self.change(
+            fault,
+            Effect::Complete {
+                key,
+                upload,
+                parts: parts.to_vec(),
+            },
+        )
+        .await
     }
 
     async fn abort_upload(&self, key: &BackendKey, upload: &str) -> Result<(), BackendError> {
         let fault = self.enter(Operation::AbortUpload, key.as_str());
         let (key, upload) = (key.to_string(), upload.to_owned());
-        self.change(fault, Effect::Abort { key, upload }).await.map(drop)
+        self.change(fault, Effect::Abort { key, upload })
+            .await
+            .map(drop)
     }
 
     async fn list_uploads(
@@ -503,7 +614,10 @@ impl Backend for MemoryBackend {
             .uploads()
             .into_iter()
             .filter(|held| held.key.starts_with(prefix))
-            .map(|held| BackendUpload { key: held.key, upload: held.upload })
+            .map(|held| BackendUpload {
+                key: held.key,
+                upload: held.upload,
+            })
             .collect();
         found.sort_unstable_by(|a, b| (&a.key, &a.upload).cmp(&(&b.key, &b.upload)));
         found.truncate(limit);
@@ -517,6 +631,8 @@ impl Backend for MemoryBackend {
 
     async fn write_owner(&self, marker: &[u8]) -> Result<(), BackendError> {
         let fault = self.enter(Operation::WriteOwner, "");
-        self.change(fault, Effect::Owner(marker.to_vec())).await.map(drop)
+        self.change(fault, Effect::Owner(marker.to_vec()))
+            .await
+            .map(drop)
     }
 }

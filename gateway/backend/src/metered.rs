@@ -159,7 +159,11 @@ pub struct MeterSnapshot {
 impl MeterSnapshot {
     /// Requests of `operation`, however they ended.
     pub fn requests_of(&self, operation: Operation) -> u64 {
-        self.requests.iter().filter(|r| r.operation == operation).map(|r| r.count).sum()
+        self.requests
+            .iter()
+            .filter(|r| r.operation == operation)
+            .map(|r| r.count)
+            .sum()
     }
 }
 
@@ -171,14 +175,19 @@ pub struct Metered {
 
 impl std::fmt::Debug for Metered {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Metered").field("kind", &self.inner.kind()).finish_non_exhaustive()
+        f.debug_struct("Metered")
+            .field("kind", &self.inner.kind())
+            .finish_non_exhaustive()
     }
 }
 
 impl Metered {
     /// Counts what passes through `inner` from now on.
     pub fn new(inner: Arc<dyn Backend>) -> Self {
-        Self { inner, counters: Arc::default() }
+        Self {
+            inner,
+            counters: Arc::default(),
+        }
     }
 
     /// The counters now.
@@ -189,7 +198,11 @@ impl Metered {
             for &outcome in Outcome::ALL {
                 let count = load(&self.counters.requests[operation as usize][outcome as usize]);
                 if count > 0 {
-                    requests.push(RequestCount { operation, outcome, count });
+                    requests.push(RequestCount {
+                        operation,
+                        outcome,
+                        count,
+                    });
                 }
             }
         }
@@ -207,7 +220,11 @@ impl Metered {
         request: impl Future<Output = Result<T, BackendError>> + Send,
     ) -> Result<T, BackendError> {
         let outcome = Outcome::Cancelled;
-        let mut ending = Ending { counters: &self.counters, operation, outcome };
+        let mut ending = Ending {
+            counters: &self.counters,
+            operation,
+            outcome,
+        };
         let result = request.await;
         ending.outcome = match &result {
             Ok(_) => Outcome::Ok,
@@ -220,7 +237,9 @@ impl Metered {
         let counters = Arc::clone(&self.counters);
         Box::pin(body.inspect(move |chunk| {
             if let Ok(chunk) = chunk {
-                counters.bytes_in.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+                counters
+                    .bytes_in
+                    .fetch_add(chunk.len() as u64, Ordering::Relaxed);
             }
         }))
     }
@@ -239,7 +258,8 @@ impl Backend for Metered {
         body: PutStream,
     ) -> Result<Stored, BackendError> {
         let body = self.count_in(body);
-        self.count(Operation::Put, self.inner.put(key, size, body)).await
+        self.count(Operation::Put, self.inner.put(key, size, body))
+            .await
     }
 
     async fn get(
@@ -247,11 +267,15 @@ impl Backend for Metered {
         key: &BackendKey,
         range: Option<Range<u64>>,
     ) -> Result<Fetched, BackendError> {
-        let mut fetched = self.count(Operation::Get, self.inner.get(key, range)).await?;
+        let mut fetched = self
+            .count(Operation::Get, self.inner.get(key, range))
+            .await?;
         let counters = Arc::clone(&self.counters);
         fetched.body = Box::pin(fetched.body.inspect(move |chunk| {
             match chunk {
-                Ok(chunk) => counters.bytes_out.fetch_add(chunk.len() as u64, Ordering::Relaxed),
+                Ok(chunk) => counters
+                    .bytes_out
+                    .fetch_add(chunk.len() as u64, Ordering::Relaxed),
                 Err(_) => counters.failed_reads.fetch_add(1, Ordering::Relaxed),
             };
         }));
@@ -272,11 +296,13 @@ impl Backend for Metered {
         after: Option<&str>,
         limit: usize,
     ) -> Result<BackendPage, BackendError> {
-        self.count(Operation::List, self.inner.list(prefix, after, limit)).await
+        self.count(Operation::List, self.inner.list(prefix, after, limit))
+            .await
     }
 
     async fn create_upload(&self, key: &BackendKey) -> Result<String, BackendError> {
-        self.count(Operation::CreateUpload, self.inner.create_upload(key)).await
+        self.count(Operation::CreateUpload, self.inner.create_upload(key))
+            .await
     }
 
     async fn put_part(
@@ -288,7 +314,11 @@ impl Backend for Metered {
         body: PutStream,
     ) -> Result<Stored, BackendError> {
         let body = self.count_in(body);
-        self.count(Operation::PutPart, self.inner.put_part(key, upload, part, size, body)).await
+        self.count(
+            Operation::PutPart,
+            self.inner.put_part(key, upload, part, size, body),
+        )
+        .await
     }
 
     async fn complete_upload(
@@ -302,7 +332,8 @@ impl Backend for Metered {
     }
 
     async fn abort_upload(&self, key: &BackendKey, upload: &str) -> Result<(), BackendError> {
-        self.count(Operation::AbortUpload, self.inner.abort_upload(key, upload)).await
+        self.count(Operation::AbortUpload, self.inner.abort_upload(key, upload))
+            .await
     }
 
     async fn list_uploads(
@@ -310,14 +341,20 @@ impl Backend for Metered {
         prefix: &str,
         limit: usize,
     ) -> Result<Vec<BackendUpload>, BackendError> {
-        self.count(Operation::ListUploads, self.inner.list_uploads(prefix, limit)).await
+        self.count(
+            Operation::ListUploads,
+            self.inner.list_uploads(prefix, limit),
+        )
+        .await
     }
 
     async fn read_owner(&self) -> Result<Option<Vec<u8>>, BackendError> {
-        self.count(Operation::ReadOwner, self.inner.read_owner()).await
+        self.count(Operation::ReadOwner, self.inner.read_owner())
+            .await
     }
 
     async fn write_owner(&self, marker: &[u8]) -> Result<(), BackendError> {
-        self.count(Operation::WriteOwner, self.inner.write_owner(marker)).await
+        self.count(Operation::WriteOwner, self.inner.write_owner(marker))
+            .await
     }
 }

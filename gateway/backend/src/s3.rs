@@ -29,10 +29,10 @@ mod chunked;
 mod client;
 mod connect;
 mod endpoint;
-mod list;
-mod multipart;
 #[cfg(test)]
 mod fault_tests;
+mod list;
+mod multipart;
 #[cfg(test)]
 mod server_tests;
 mod sign;
@@ -72,12 +72,17 @@ pub struct S3Backend {
 
 impl std::fmt::Debug for S3Backend {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("S3Backend").field("endpoint", &self.endpoint).finish_non_exhaustive()
+        f.debug_struct("S3Backend")
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
     }
 }
 
 fn corrupt(operation: &str, message: impl std::fmt::Display) -> BackendError {
-    BackendError::new(BackendErrorKind::Corrupt, format!("s3: {operation}: {message}"))
+    BackendError::new(
+        BackendErrorKind::Corrupt,
+        format!("s3: {operation}: {message}"),
+    )
 }
 
 /// Reads `Content-Range: bytes first-last/size` (RFC 9110, 14.4).
@@ -94,21 +99,36 @@ impl S3Backend {
         let endpoint = Endpoint::parse(config)?;
         let object_headers = [
             ("x-amz-storage-class", &config.storage_class),
-            ("x-amz-server-side-encryption", &config.server_side_encryption),
-            ("x-amz-server-side-encryption-aws-kms-key-id", &config.sse_kms_key_id),
+            (
+                "x-amz-server-side-encryption",
+                &config.server_side_encryption,
+            ),
+            (
+                "x-amz-server-side-encryption-aws-kms-key-id",
+                &config.sse_kms_key_id,
+            ),
         ]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value.clone()?)))
         .collect();
         let client = Client::new(config, endpoint.clone(), clock)?;
-        Ok(Self { client, endpoint, object_headers })
+        Ok(Self {
+            client,
+            endpoint,
+            object_headers,
+        })
     }
 
     fn object_headers(&self) -> Vec<(&'static str, String)> {
         self.object_headers.clone()
     }
 
-    fn object_request<'a>(&self, operation: &'static str, method: Method, key: &str) -> Request<'a> {
+    fn object_request<'a>(
+        &self,
+        operation: &'static str,
+        method: Method,
+        key: &str,
+    ) -> Request<'a> {
         Request {
             operation,
             method,
@@ -183,16 +203,19 @@ impl S3Backend {
         }
     }
 
-    async fn fetch(
-        &self,
-        key: &str,
-        range: Option<Range<u64>>,
-    ) -> Result<Fetched, BackendError> {
+    async fn fetch(&self, key: &str, range: Option<Range<u64>>) -> Result<Fetched, BackendError> {
         let asked = range.as_ref().map(|range| {
             // An empty range cannot be said; it is refused like any other that is not there.
-            format!("bytes={}-{}", range.start, range.end.saturating_sub(1).max(range.start))
+            format!(
+                "bytes={}-{}",
+                range.start,
+                range.end.saturating_sub(1).max(range.start)
+            )
         });
-        let request = Request { range: asked, ..self.object_request("get", Method::GET, key) };
+        let request = Request {
+            range: asked,
+            ..self.object_request("get", Method::GET, key)
+        };
         let answer = self.client.send(request, Payload::None).await?;
         if !answer.status.is_success() {
             return Err(self.client.refusal("get", answer, 0).await);
@@ -213,9 +236,16 @@ impl S3Backend {
             },
         };
         if length.is_some_and(|length| length != bytes) {
-            return Err(corrupt("get", "the announced length is not that of the range"));
+            return Err(corrupt(
+                "get",
+                "the announced length is not that of the range",
+            ));
         }
-        Ok(Fetched { size, etag, body: answer.stream("get", bytes) })
+        Ok(Fetched {
+            size,
+            etag,
+            body: answer.stream("get", bytes),
+        })
     }
 }
 

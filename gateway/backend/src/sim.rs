@@ -64,7 +64,10 @@ impl SimFs {
             dies_at: None,
             bytes_max: None,
         };
-        Self { shared: Arc::new(Mutex::new(shared)), run: 0 }
+        Self {
+            shared: Arc::new(Mutex::new(shared)),
+            run: 0,
+        }
     }
 
     /// Power loss: what was not synced is lost, or kept in part, as `seed` decides. The new
@@ -73,14 +76,20 @@ impl SimFs {
     pub fn crash(&self, seed: u64) -> Self {
         let mut shared = self.shared.lock();
         shared.disk.crash(seed);
-        Self { shared: Arc::clone(&self.shared), run: shared.next_run() }
+        Self {
+            shared: Arc::clone(&self.shared),
+            run: shared.next_run(),
+        }
     }
 
     /// The process is killed, the machine stays up: nothing is lost. Old handles are dead.
     #[must_use]
     pub fn kill(&self) -> Self {
         let mut shared = self.shared.lock();
-        Self { shared: Arc::clone(&self.shared), run: shared.next_run() }
+        Self {
+            shared: Arc::clone(&self.shared),
+            run: shared.next_run(),
+        }
     }
 
     /// From now on the sync at `site` does nothing and says that it did.
@@ -116,14 +125,20 @@ impl SimFs {
     pub fn file(&self, path: &str) -> io::Result<SimFile> {
         let mut shared = self.enter()?;
         let inode = shared.disk.open_durable(path)?;
-        Ok(SimFile { fs: self.clone(), inode })
+        Ok(SimFile {
+            fs: self.clone(),
+            inode,
+        })
     }
 
     fn enter(&self) -> io::Result<parking_lot::MutexGuard<'_, Shared>> {
         let mut shared = self.shared.lock();
         shared.calls += 1;
         if shared.run != self.run || shared.has_died() {
-            return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the simulated process is gone"));
+            return Err(io::Error::new(
+                io::ErrorKind::BrokenPipe,
+                "the simulated process is gone",
+            ));
         }
         Ok(shared)
     }
@@ -169,7 +184,10 @@ impl FileLayer for SimFs {
 
     fn create(&self, path: &str) -> io::Result<Box<dyn LayerFile>> {
         let inode = self.enter()?.disk.create(path)?;
-        Ok(Box::new(OpenFile { fs: self.clone(), inode }))
+        Ok(Box::new(OpenFile {
+            fs: self.clone(),
+            inode,
+        }))
     }
 
     fn open(&self, path: &str) -> io::Result<Box<dyn LayerFile>> {
@@ -177,7 +195,10 @@ impl FileLayer for SimFs {
         let inode = shared.disk.find(path)?;
         shared.disk.file(inode)?;
         drop(shared);
-        Ok(Box::new(OpenFile { fs: self.clone(), inode }))
+        Ok(Box::new(OpenFile {
+            fs: self.clone(),
+            inode,
+        }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -16,8 +16,10 @@ pub(super) fn pattern(bytes: usize, seed: u64) -> Vec<u8> {
 
 /// All of `bytes`, in chunks.
 pub(super) fn whole_body(bytes: &[u8], chunk_bytes: usize) -> PutStream {
-    let chunks: Vec<_> =
-        bytes.chunks(chunk_bytes).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
+    let chunks: Vec<_> = bytes
+        .chunks(chunk_bytes)
+        .map(|chunk| Ok(Bytes::copy_from_slice(chunk)))
+        .collect();
     Box::pin(futures_util::stream::iter(chunks))
 }
 

@@ -17,26 +17,50 @@ impl Run<'_> {
     async fn part(&self, key: &BackendKey, upload: &str, n: u16, bytes: &[u8]) -> BackendPart {
         let body = whole_body(bytes, 300_000);
         let size = bytes.len() as u64;
-        let stored =
-            self.backend.put_part(key, upload, number(n), size, body).await.expect("put part");
+        let stored = self
+            .backend
+            .put_part(key, upload, number(n), size, body)
+            .await
+            .expect("put part");
         assert_eq!(stored.size, size, "size that put_part answers");
-        BackendPart { number: number(n), size, etag: stored.etag }
+        BackendPart {
+            number: number(n),
+            size,
+            etag: stored.etag,
+        }
     }
 
     async fn uploads_of(&self, key: &BackendKey) -> Vec<BackendUpload> {
-        self.backend.list_uploads(key.as_str(), 100).await.expect("list uploads")
+        self.backend
+            .list_uploads(key.as_str(), 100)
+            .await
+            .expect("list uploads")
     }
 
     /// After all detours the object is exactly the named parts.
     pub(super) async fn multipart(&self) {
         let key = self.key();
-        let upload = self.backend.create_upload(&key).await.expect("create upload");
-        let listed = BackendUpload { key: key.to_string(), upload: upload.clone() };
-        assert_eq!(self.uploads_of(&key).await, [listed], "an open upload is listed");
+        let upload = self
+            .backend
+            .create_upload(&key)
+            .await
+            .expect("create upload");
+        let listed = BackendUpload {
+            key: key.to_string(),
+            upload: upload.clone(),
+        };
+        assert_eq!(
+            self.uploads_of(&key).await,
+            [listed],
+            "an open upload is listed"
+        );
         self.expect_absent(&key, "while it is being uploaded").await;
 
-        let (first, second, third) =
-            (pattern(PART_BYTES, 10), pattern(PART_BYTES + 99, 11), pattern(1000, 12));
+        let (first, second, third) = (
+            pattern(PART_BYTES, 10),
+            pattern(PART_BYTES + 99, 11),
+            pattern(1000, 12),
+        );
         let parts = if self.lenience.parts_once {
             [
                 self.part(&key, &upload, 1, &first).await,
@@ -44,43 +68,97 @@ impl Run<'_> {
                 self.part(&key, &upload, 3, &third).await,
             ]
         } else {
-            self.parts_with_detours(&key, &upload, [&first, &second, &third]).await
+            self.parts_with_detours(&key, &upload, [&first, &second, &third])
+                .await
         };
-        let stored =
-            self.backend.complete_upload(&key, &upload, &parts).await.expect("complete upload");
+        let stored = self
+            .backend
+            .complete_upload(&key, &upload, &parts)
+            .await
+            .expect("complete upload");
         let whole = [first, second, third].concat();
         let size = whole.len() as u64;
         assert_eq!(stored.size, size, "size that complete answers");
-        let head = self.backend.head(&key).await.expect("head").expect("an object");
+        let head = self
+            .backend
+            .head(&key)
+            .await
+            .expect("head")
+            .expect("an object");
         assert_eq!(head.size, size, "size of the completed object");
-        let page = self.backend.list(key.as_str(), None, 10).await.expect("list");
-        let listed: Vec<_> = page.entries.iter().map(|e| (e.key.as_str(), e.size)).collect();
-        assert_eq!(listed, [(key.as_str(), size)], "listing of the completed object");
+        let page = self
+            .backend
+            .list(key.as_str(), None, 10)
+            .await
+            .expect("list");
+        let listed: Vec<_> = page
+            .entries
+            .iter()
+            .map(|e| (e.key.as_str(), e.size))
+            .collect();
+        assert_eq!(
+            listed,
+            [(key.as_str(), size)],
+            "listing of the completed object"
+        );
 
         let fetched = self.backend.get(&key, None).await.expect("get");
-        assert!(read(fetched).await == whole, "bytes of the completed object");
+        assert!(
+            read(fetched).await == whole,
+            "bytes of the completed object"
+        );
         let edge = PART_BYTES as u64;
         let last = size - 1000;
-        for range in [0..10, edge - 5..edge + 5, edge..edge + 1, last - 1..last + 1, 1..size] {
-            let fetched = self.backend.get(&key, Some(range.clone())).await.expect("get range");
+        for range in [
+            0..10,
+            edge - 5..edge + 5,
+            edge..edge + 1,
+            last - 1..last + 1,
+            1..size,
+        ] {
+            let fetched = self
+                .backend
+                .get(&key, Some(range.clone()))
+                .await
+                .expect("get range");
             let wanted = &whole[range.start as usize..range.end as usize];
-            assert!(read(fetched).await == wanted, "bytes of range {range:?} across parts");
+            assert!(
+                read(fetched).await == wanted,
+                "bytes of range {range:?} across parts"
+            );
         }
 
-        assert_eq!(self.uploads_of(&key).await, [], "a completed upload is not listed");
+        assert_eq!(
+            self.uploads_of(&key).await,
+            [],
+            "a completed upload is not listed"
+        );
         self.complete_again(&key, &upload, &parts).await;
         // Refused or taken for another upload: either way the object must not change.
         let late = whole_body(b"bad", 3);
-        let _refused_or_not =
-            self.backend.put_part(&key, &upload, number(1), 3, late).await.map_err(|e| e.kind);
+        let _refused_or_not = self
+            .backend
+            .put_part(&key, &upload, number(1), 3, late)
+            .await
+            .map_err(|e| e.kind);
         let fetched = self.backend.get(&key, Some(0..10)).await.expect("get");
-        assert!(read(fetched).await == whole[..10], "a late part must not change the object");
+        assert!(
+            read(fetched).await == whole[..10],
+            "a late part must not change the object"
+        );
         // Some servers take the late part as the start of the same upload: end it.
-        self.backend.abort_upload(&key, &upload).await.expect("abort after complete");
+        self.backend
+            .abort_upload(&key, &upload)
+            .await
+            .expect("abort after complete");
         let fetched = self.backend.get(&key, Some(0..10)).await.expect("get");
-        assert!(read(fetched).await == whole[..10], "a late abort must not harm the object");
+        assert!(
+            read(fetched).await == whole[..10],
+            "a late abort must not harm the object"
+        );
         self.delete(&key).await;
-        self.expect_absent(&key, "after delete of a multipart object").await;
+        self.expect_absent(&key, "after delete of a multipart object")
+            .await;
     }
 
     /// Parts out of order, one that is replaced, one that fails, one that is not named later.
@@ -97,15 +175,26 @@ impl Run<'_> {
         assert_ne!(replaced.etag, first_part.etag, "tags of different parts");
         let second_part = self.part(key, upload, 4, second).await;
         let body = failing_body(&second[..1000]);
-        let failed = self.backend.put_part(key, upload, number(4), 5000, body).await;
+        let failed = self
+            .backend
+            .put_part(key, upload, number(4), 5000, body)
+            .await;
         let error = failed.expect_err("a part whose body fails");
-        assert_eq!(error.kind, BackendErrorKind::Source, "a part whose body fails: {error}");
+        assert_eq!(
+            error.kind,
+            BackendErrorKind::Source,
+            "a part whose body fails: {error}"
+        );
         [first_part, second_part, third_part]
     }
 
     fn expect_unknown(&self, error: &BackendError) {
         if !self.lenience.unknown_upload_any_error {
-            assert_eq!(error.kind, BackendErrorKind::NotFound, "unknown upload: {error}");
+            assert_eq!(
+                error.kind,
+                BackendErrorKind::NotFound,
+                "unknown upload: {error}"
+            );
         }
     }
 
@@ -125,25 +214,46 @@ impl Run<'_> {
 
     pub(super) async fn abort(&self) {
         let key = self.key();
-        let upload = self.backend.create_upload(&key).await.expect("create upload");
+        let upload = self
+            .backend
+            .create_upload(&key)
+            .await
+            .expect("create upload");
         self.part(&key, &upload, 1, &pattern(1000, 20)).await;
         for _ in 0..2 {
-            self.backend.abort_upload(&key, &upload).await.expect("abort");
+            self.backend
+                .abort_upload(&key, &upload)
+                .await
+                .expect("abort");
         }
-        assert_eq!(self.uploads_of(&key).await, [], "an aborted upload is not listed");
+        assert_eq!(
+            self.uploads_of(&key).await,
+            [],
+            "an aborted upload is not listed"
+        );
         self.expect_absent(&key, "after abort").await;
     }
 
     pub(super) async fn unknown_uploads(&self) {
         let key = self.key();
-        let upload = self.backend.create_upload(&key).await.expect("create upload");
+        let upload = self
+            .backend
+            .create_upload(&key)
+            .await
+            .expect("create upload");
         let part = self.part(&key, &upload, 1, b"some bytes").await;
-        self.backend.abort_upload(&key, &upload).await.expect("abort");
+        self.backend
+            .abort_upload(&key, &upload)
+            .await
+            .expect("abort");
 
         let completed = self.backend.complete_upload(&key, &upload, &[part]).await;
         self.expect_unknown(&completed.expect_err("complete of an unknown upload"));
         let body = whole_body(b"some bytes", 4);
-        let put = self.backend.put_part(&key, &upload, number(1), 10, body).await;
+        let put = self
+            .backend
+            .put_part(&key, &upload, number(1), 10, body)
+            .await;
         self.expect_unknown(&put.expect_err("a part of an unknown upload"));
         self.expect_absent(&key, "after all that failed").await;
     }

@@ -59,7 +59,10 @@ struct Storm {
 type Verdict = Result<(), String>;
 
 fn body(bytes: &[u8]) -> PutStream {
-    let chunks: Vec<_> = bytes.chunks(70_000).map(|c| Ok(Bytes::copy_from_slice(c))).collect();
+    let chunks: Vec<_> = bytes
+        .chunks(70_000)
+        .map(|c| Ok(Bytes::copy_from_slice(c)))
+        .collect();
     Box::pin(futures_util::stream::iter(chunks))
 }
 
@@ -104,7 +107,10 @@ impl Storm {
     }
 
     fn open(&self) -> Result<FsBackend, BackendError> {
-        FsBackend::on_layer(Arc::new(self.disk.clone()), Arc::new(SeededEntropy::new(self.dice.u64())))
+        FsBackend::on_layer(
+            Arc::new(self.disk.clone()),
+            Arc::new(SeededEntropy::new(self.dice.u64())),
+        )
     }
 
     /// Does something; what was acknowledged is noted, what was not comes back.
@@ -122,7 +128,11 @@ impl Storm {
             2 => {
                 let key = self.key();
                 if let Ok(id) = backend.create_upload(&key).await {
-                    self.known.uploads.push(Upload { key, id, parts: BTreeMap::new() });
+                    self.known.uploads.push(Upload {
+                        key,
+                        id,
+                        parts: BTreeMap::new(),
+                    });
                 }
                 Doubt::Nothing
             }
@@ -192,9 +202,16 @@ impl Storm {
         let number = PartNumber::new(1 + self.below(4) as u16).expect("1 to 4");
         let bytes = self.bytes();
         let size = bytes.len() as u64;
-        match backend.put_part(&upload.key, &upload.id, number, size, body(&bytes)).await {
+        match backend
+            .put_part(&upload.key, &upload.id, number, size, body(&bytes))
+            .await
+        {
             Ok(stored) => {
-                let part = BackendPart { number, size, etag: stored.etag };
+                let part = BackendPart {
+                    number,
+                    size,
+                    etag: stored.etag,
+                };
                 upload.parts.insert(number, (part, bytes));
                 self.known.uploads.push(upload);
                 Doubt::Nothing
@@ -209,9 +226,16 @@ impl Storm {
             return Doubt::Nothing;
         }
         let parts: Vec<BackendPart> = upload.parts.values().map(|(p, _)| p.clone()).collect();
-        match backend.complete_upload(&upload.key, &upload.id, &parts).await {
+        match backend
+            .complete_upload(&upload.key, &upload.id, &parts)
+            .await
+        {
             Ok(_) => {
-                let whole = upload.parts.values().flat_map(|(_, bytes)| bytes.clone()).collect();
+                let whole = upload
+                    .parts
+                    .values()
+                    .flat_map(|(_, bytes)| bytes.clone())
+                    .collect();
                 self.known.objects.insert(upload.key, whole);
                 Doubt::Nothing
             }
@@ -262,25 +286,38 @@ impl Storm {
                 return Err(format!("{key} was deleted and is back"));
             }
         }
-        let page = backend.list("", None, 10_000).await.map_err(|e| e.to_string())?;
+        let page = backend
+            .list("", None, 10_000)
+            .await
+            .map_err(|e| e.to_string())?;
         let listed: Vec<(&str, u64)> = page
             .entries
             .iter()
             .filter(|e| e.key.starts_with("w1/"))
             .map(|e| (e.key.as_str(), e.size))
             .collect();
-        let wanted: Vec<(&str, u64)> =
-            self.known.objects.iter().map(|(k, b)| (k.as_str(), b.len() as u64)).collect();
+        let wanted: Vec<(&str, u64)> = self
+            .known
+            .objects
+            .iter()
+            .map(|(k, b)| (k.as_str(), b.len() as u64))
+            .collect();
         if listed != wanted {
             return Err(format!("listed {listed:?}, acknowledged {wanted:?}"));
         }
-        let uploads = backend.list_uploads("", 10_000).await.map_err(|e| e.to_string())?;
+        let uploads = backend
+            .list_uploads("", 10_000)
+            .await
+            .map_err(|e| e.to_string())?;
         for upload in &self.known.uploads {
             if !uploads.iter().any(|found| found.upload == upload.id) {
                 return Err(format!("upload {} is lost", upload.id));
             }
         }
-        if let Some(back) = uploads.iter().find(|u| self.known.aborted.contains(&u.upload)) {
+        if let Some(back) = uploads
+            .iter()
+            .find(|u| self.known.aborted.contains(&u.upload))
+        {
             return Err(format!("upload {} was aborted and is back", back.upload));
         }
         let owner = backend.read_owner().await.map_err(|e| e.to_string())?;
@@ -349,7 +386,10 @@ async fn every_fsync_is_needed() {
                 break;
             }
         }
-        assert!(found.is_some(), "nothing is lost without the fsync {site:?}: is it needed?");
+        assert!(
+            found.is_some(),
+            "nothing is lost without the fsync {site:?}: is it needed?"
+        );
     }
     let listed: BTreeSet<&str> = SYNC_SITES.iter().copied().collect();
     assert_eq!(seen, listed, "every fsync is in the list of sites");

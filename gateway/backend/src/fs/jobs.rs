@@ -27,7 +27,11 @@ impl Jobs {
     /// given up after `job_max`.
     pub(super) fn threads(threads_max: usize, wait_max: Duration, job_max: Duration) -> Self {
         let threads = Arc::new(Semaphore::new(threads_max));
-        Self(Some(Arc::new(Bounds { threads, wait_max, job_max })))
+        Self(Some(Arc::new(Bounds {
+            threads,
+            wait_max,
+            job_max,
+        })))
     }
 
     /// Runs `job` to its end, even when the future is dropped.

@@ -20,10 +20,22 @@ pub(super) fn list(
     limit: usize,
 ) -> Result<BackendPage, BackendError> {
     confirm_root(layer)?;
-    let mut walk = Walk { layer, prefix, after, limit, page: BackendPage::default() };
+    let mut walk = Walk {
+        layer,
+        prefix,
+        after,
+        limit,
+        page: BackendPage::default(),
+    };
     let top = vec![
-        Child { sort: OWNER_KEY.to_owned(), kind: Kind::File },
-        Child { sort: format!("{}/", layout::OBJECTS), kind: Kind::Folder },
+        Child {
+            sort: OWNER_KEY.to_owned(),
+            kind: Kind::File,
+        },
+        Child {
+            sort: format!("{}/", layout::OBJECTS),
+            kind: Kind::Folder,
+        },
     ];
     walk.children("", top, 0)?;
     Ok(walk.page)
@@ -55,7 +67,9 @@ impl Walk<'_> {
     /// Whether a key that starts with `start` can belong to the page.
     fn may_hold(&self, start: &str) -> bool {
         let fits = start.starts_with(self.prefix) || self.prefix.starts_with(start);
-        fits && self.after.is_none_or(|after| after < start || after.starts_with(start))
+        fits && self
+            .after
+            .is_none_or(|after| after < start || after.starts_with(start))
     }
 
     fn takes(&self, key: &str) -> bool {
@@ -70,11 +84,22 @@ impl Walk<'_> {
         };
         let children = names
             .into_iter()
-            .map(|entry| match (entry.is_folder, entry.name.strip_suffix(PARTS_SUFFIX)) {
-                (true, Some(key)) => Child { sort: key.to_owned(), kind: Kind::Parts },
-                (true, None) => Child { sort: format!("{}/", entry.name), kind: Kind::Folder },
-                (false, _) => Child { sort: entry.name, kind: Kind::File },
-            })
+            .map(
+                |entry| match (entry.is_folder, entry.name.strip_suffix(PARTS_SUFFIX)) {
+                    (true, Some(key)) => Child {
+                        sort: key.to_owned(),
+                        kind: Kind::Parts,
+                    },
+                    (true, None) => Child {
+                        sort: format!("{}/", entry.name),
+                        kind: Kind::Folder,
+                    },
+                    (false, _) => Child {
+                        sort: entry.name,
+                        kind: Kind::File,
+                    },
+                },
+            )
             .collect();
         self.children(&format!("{path}/"), children, depth)
     }

@@ -28,6 +28,8 @@ impl Record for Manifest {
 impl Manifest {
     /// Length of the whole object in bytes; `None` when it cannot be.
     pub(super) fn size(&self) -> Option<u64> {
-        self.parts.iter().try_fold(0_u64, |sum, (_, size)| sum.checked_add(*size))
+        self.parts
+            .iter()
+            .try_fold(0_u64, |sum, (_, size)| sum.checked_add(*size))
     }
 }

@@ -8,9 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use weir_types::backend::{
-    BackendError, BackendErrorKind, BackendPart, BackendUpload, Stored,
-};
+use weir_types::backend::{BackendError, BackendErrorKind, BackendPart, BackendUpload, Stored};
 use weir_types::body::PutStream;
 use weir_types::codec::Record as _;
 use weir_types::id::{BackendKey, PartNumber};
@@ -44,7 +42,10 @@ impl UploadLocks {
 }
 
 fn unknown(upload: &str) -> BackendError {
-    BackendError::new(BackendErrorKind::NotFound, format!("fs: no upload {upload:.32}"))
+    BackendError::new(
+        BackendErrorKind::NotFound,
+        format!("fs: no upload {upload:.32}"),
+    )
 }
 
 fn parse(upload: &str) -> Result<FsUpload, BackendError> {
@@ -58,7 +59,9 @@ impl FsBackend {
         let layer = Arc::clone(&self.layer);
         self.jobs
             .run(move || {
-                layer.make_folder(&folder).map_err(|e| io_error("make upload", &e))?;
+                layer
+                    .make_folder(&folder)
+                    .map_err(|e| io_error("make upload", &e))?;
                 layer
                     .sync_folder(layout::UPLOADS, site::UPLOAD_FOLDER)
                     .map_err(|e| io_error("fsync uploads", &e))
@@ -95,8 +98,20 @@ impl FsBackend {
                 .map_err(|e| io_error("fsync upload", &e))
         };
         let trailer = Bytes::copy_from_slice(&tag);
-        self.store(size, body, Finish { trailer, sync_site: site::PART_BYTES, place }).await?;
-        Ok(Stored { size, etag: hex::encode(tag) })
+        self.store(
+            size,
+            body,
+            Finish {
+                trailer,
+                sync_site: site::PART_BYTES,
+                place,
+            },
+        )
+        .await?;
+        Ok(Stored {
+            size,
+            etag: hex::encode(tag),
+        })
     }
 
     pub(super) async fn complete(
@@ -125,7 +140,9 @@ impl FsBackend {
     }
 
     pub(super) async fn abort(&self, key: &BackendKey, upload: &str) -> Result<(), BackendError> {
-        let Some(id) = FsUpload::parse(upload) else { return Ok(()) };
+        let Some(id) = FsUpload::parse(upload) else {
+            return Ok(());
+        };
         let folder = id.folder(key);
         let trash = layout::new_tmp(&*self.entropy);
         let (layer, locks) = (Arc::clone(&self.layer), Arc::clone(&self.locks));
@@ -167,7 +184,10 @@ impl FsBackend {
                     .iter()
                     .filter_map(|entry| FsUpload::from_folder(&entry.name))
                     .filter(|(key, _)| key.starts_with(&prefix))
-                    .map(|(key, upload)| BackendUpload { key, upload: upload.id() })
+                    .map(|(key, upload)| BackendUpload {
+                        key,
+                        upload: upload.id(),
+                    })
                     .collect();
                 found.sort_unstable_by(|a, b| (&a.key, &a.upload).cmp(&(&b.key, &b.upload)));
                 found.truncate(limit);
@@ -215,11 +235,16 @@ impl Complete {
             self.check_part(part)?;
         }
         let manifest = self.manifest()?;
-        let size = manifest.size().ok_or_else(|| rejected("the parts are too large"))?;
+        let size = manifest
+            .size()
+            .ok_or_else(|| rejected("the parts are too large"))?;
         self.write_manifest(&manifest)?;
 
-        let named: HashSet<String> =
-            self.parts.iter().map(|p| layout::part_name(p.number)).collect();
+        let named: HashSet<String> = self
+            .parts
+            .iter()
+            .map(|p| layout::part_name(p.number))
+            .collect();
         for entry in names {
             if entry.name != layout::MANIFEST && !named.contains(&entry.name) {
                 layer
@@ -231,9 +256,14 @@ impl Complete {
             .sync_folder(&self.folder, site::MANIFEST_NAME)
             .map_err(|e| io_error("fsync upload", &e))?;
 
-        layer.rename(&self.folder, &self.target).map_err(|e| io_error("complete", &e))?;
+        layer
+            .rename(&self.folder, &self.target)
+            .map_err(|e| io_error("complete", &e))?;
         self.sync_target()?;
-        Ok(Stored { size, etag: String::new() })
+        Ok(Stored {
+            size,
+            etag: String::new(),
+        })
     }
 
     /// The upload is gone: because this very upload became the object, or for good.
@@ -243,7 +273,10 @@ impl Complete {
                 // The earlier Complete may have been cut off before its rename was durable.
                 self.sync_target()?;
                 let size = manifest.size().unwrap_or(0);
-                Ok(Stored { size, etag: String::new() })
+                Ok(Stored {
+                    size,
+                    etag: String::new(),
+                })
             }
             _ => confirm_root(&*self.layer).and(Err(unknown(&self.upload.id()))),
         }
@@ -267,20 +300,34 @@ impl Complete {
         };
         let size = file.len().map_err(|e| io_error("stat part", &e))?;
         let mut tag = [0; TAG_BYTES];
-        let read = file.read_at(&mut tag, part.size).map_err(|e| io_error("read part", &e))?;
+        let read = file
+            .read_at(&mut tag, part.size)
+            .map_err(|e| io_error("read part", &e))?;
         let is_same = part.size.checked_add(TAG_BYTES as u64) == Some(size)
             && read == TAG_BYTES
             && hex::encode(tag) == part.etag;
-        if is_same { Ok(()) } else { Err(rejected(format!("part {} is another", part.number))) }
+        if is_same {
+            Ok(())
+        } else {
+            Err(rejected(format!("part {} is another", part.number)))
+        }
     }
 
     fn manifest(&self) -> Result<Manifest, BackendError> {
-        let rising = self.parts.windows(2).all(|pair| pair[0].number < pair[1].number);
+        let rising = self
+            .parts
+            .windows(2)
+            .all(|pair| pair[0].number < pair[1].number);
         if self.parts.is_empty() || !rising {
-            return Err(rejected("parts must be named in ascending order, at least one"));
+            return Err(rejected(
+                "parts must be named in ascending order, at least one",
+            ));
         }
         let parts = self.parts.iter().map(|p| (p.number, p.size)).collect();
-        Ok(Manifest { upload: self.upload.0, parts })
+        Ok(Manifest {
+            upload: self.upload.0,
+            parts,
+        })
     }
 
     fn write_manifest(&self, manifest: &Manifest) -> Result<(), BackendError> {

@@ -38,14 +38,19 @@ pub(super) struct Found {
 impl Found {
     /// What is said about it.
     pub(super) fn stored(&self) -> Stored {
-        Stored { size: self.size, etag: String::new() }
+        Stored {
+            size: self.size,
+            etag: String::new(),
+        }
     }
 
     /// Keeps only what lies in `range`.
     fn clip(self, range: &Range<u64>) -> Result<VecDeque<Segment>, BackendError> {
         if range.start >= range.end || range.end > self.size {
-            let message =
-                format!("fs: range {}..{} of {} bytes", range.start, range.end, self.size);
+            let message = format!(
+                "fs: range {}..{} of {} bytes",
+                range.start, range.end, self.size
+            );
             return Err(BackendError::new(BackendErrorKind::Rejected, message));
         }
         let mut start = 0;
@@ -64,16 +69,20 @@ impl Found {
 }
 
 /// Looks `key` up; `None` when there is nothing under it.
-pub(super) fn find(
-    layer: &dyn FileLayer,
-    key: &BackendKey,
-) -> Result<Option<Found>, BackendError> {
+pub(super) fn find(layer: &dyn FileLayer, key: &BackendKey) -> Result<Option<Found>, BackendError> {
     match layer.open(key.as_str()) {
         Ok(file) => {
             let size = file.len().map_err(|e| io_error("stat", &e))?;
             let path = key.as_str().to_owned();
-            let segment = Segment { path, file: Some(file), rest: 0..size };
-            return Ok(Some(Found { size, segments: vec![segment] }));
+            let segment = Segment {
+                path,
+                file: Some(file),
+                rest: 0..size,
+            };
+            return Ok(Some(Found {
+                size,
+                segments: vec![segment],
+            }));
         }
         Err(e) if e.kind() == ErrorKind::NotFound => {}
         Err(e) => return Err(io_error("open", &e)),
@@ -82,7 +91,9 @@ pub(super) fn find(
     let Some(manifest) = read_manifest(layer, &folder)? else {
         return confirm_root(layer).map(|()| None);
     };
-    let size = manifest.size().ok_or_else(|| corrupt("a manifest's sizes overflow"))?;
+    let size = manifest
+        .size()
+        .ok_or_else(|| corrupt("a manifest's sizes overflow"))?;
     let segments = manifest
         .parts
         .iter()
@@ -111,9 +122,13 @@ pub(super) fn read_manifest(
         return Err(corrupt("a manifest is too large"));
     }
     let mut bytes = vec![0; usize::try_from(size).map_err(|e| corrupt(e.to_string()))?];
-    let read = file.read_at(&mut bytes, 0).map_err(|e| io_error("read manifest", &e))?;
+    let read = file
+        .read_at(&mut bytes, 0)
+        .map_err(|e| io_error("read manifest", &e))?;
     bytes.truncate(read);
-    Manifest::decode(&bytes).map(Some).map_err(|e| corrupt(e.to_string()))
+    Manifest::decode(&bytes)
+        .map(Some)
+        .map_err(|e| corrupt(e.to_string()))
 }
 
 /// Tells "nothing under this key" from "the directory itself is gone", as when a disk was
@@ -121,7 +136,10 @@ pub(super) fn read_manifest(
 pub(super) fn confirm_root(layer: &dyn FileLayer) -> Result<(), BackendError> {
     match layer.len(layout::TMP) {
         Ok(_) => Ok(()),
-        Err(e) => Err(io_error("the directory is not what it was when it was opened", &e)),
+        Err(e) => Err(io_error(
+            "the directory is not what it was when it was opened",
+            &e,
+        )),
     }
 }
 
@@ -137,7 +155,9 @@ fn next_piece(
     while segments.front().is_some_and(|s| s.rest.is_empty()) {
         segments.pop_front();
     }
-    let Some(segment) = segments.front_mut() else { return Ok(None) };
+    let Some(segment) = segments.front_mut() else {
+        return Ok(None);
+    };
     let file = match &mut segment.file {
         Some(file) => file,
         unopened => {
@@ -150,7 +170,9 @@ fn next_piece(
     };
     let wanted = PIECE_BYTES.min(segment.rest.end - segment.rest.start);
     let mut buffer = vec![0; usize::try_from(wanted).map_err(|e| corrupt(e.to_string()))?];
-    let read = file.read_at(&mut buffer, segment.rest.start).map_err(|e| io_error("read", &e))?;
+    let read = file
+        .read_at(&mut buffer, segment.rest.start)
+        .map_err(|e| io_error("read", &e))?;
     if read < buffer.len() {
         return Err(corrupt(format!("{} is shorter than it was", segment.path)));
     }
@@ -177,7 +199,9 @@ impl Reader {
 
     /// The rest as a stream: while one piece is on its way, the next is being read.
     fn stream(self, jobs: Jobs, first: Option<Bytes>) -> GetStream {
-        let Some(first) = first else { return Box::pin(futures_util::stream::empty()) };
+        let Some(first) = first else {
+            return Box::pin(futures_util::stream::empty());
+        };
         let first = futures_util::stream::once(async move { Ok(first) });
         if self.segments.is_empty() {
             return Box::pin(first);
@@ -222,6 +246,10 @@ impl FsBackend {
             })
             .await?;
         let body = reader.stream(self.jobs.clone(), first);
-        Ok(Fetched { size: stored.size, etag: stored.etag, body })
+        Ok(Fetched {
+            size: stored.size,
+            etag: stored.etag,
+            body,
+        })
     }
 }

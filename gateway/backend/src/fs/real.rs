@@ -39,11 +39,18 @@ impl RealFs {
         }
         let handle = File::open(root)?;
         lock(&handle)?;
-        Ok(Self { root: root.to_owned(), _root_handle: handle })
+        Ok(Self {
+            root: root.to_owned(),
+            _root_handle: handle,
+        })
     }
 
     fn at(&self, path: &str) -> PathBuf {
-        if path.is_empty() { self.root.clone() } else { self.root.join(path) }
+        if path.is_empty() {
+            self.root.clone()
+        } else {
+            self.root.join(path)
+        }
     }
 }
 
@@ -70,7 +77,10 @@ fn lock(handle: &File) -> io::Result<()> {
             Err(e) => return Err(e.into()),
         }
     }
-    Err(io::Error::new(io::ErrorKind::ResourceBusy, "the directory is open in another process"))
+    Err(io::Error::new(
+        io::ErrorKind::ResourceBusy,
+        "the directory is open in another process",
+    ))
 }
 
 impl FileLayer for RealFs {
@@ -117,7 +127,10 @@ impl FileLayer for RealFs {
         for entry in std::fs::read_dir(self.at(path))? {
             let entry = entry?;
             if let Ok(name) = entry.file_name().into_string() {
-                found.push(FolderEntry { name, is_folder: entry.file_type()?.is_dir() });
+                found.push(FolderEntry {
+                    name,
+                    is_folder: entry.file_type()?.is_dir(),
+                });
             }
         }
         Ok(found)
@@ -153,7 +166,10 @@ impl LayerFile for RealFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() {
-            match self.0.read_at(&mut buffer[filled..], offset + filled as u64) {
+            match self
+                .0
+                .read_at(&mut buffer[filled..], offset + filled as u64)
+            {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}

@@ -28,7 +28,11 @@ impl TempFile {
     pub(super) fn create(layer: Arc<dyn FileLayer>, path: String) -> Result<Self, BackendError> {
         // A missing folder means that the whole directory is gone: never "not found".
         let file = layer.create(&path).map_err(|e| io_error("create", &e))?;
-        Ok(Self { layer, path: Some(path), file })
+        Ok(Self {
+            layer,
+            path: Some(path),
+            file,
+        })
     }
 
     /// Writes at the end.
@@ -43,7 +47,10 @@ impl TempFile {
 
     /// Gives it its final name. The name is not durable yet.
     pub(super) fn rename(mut self, to: &str) -> std::io::Result<()> {
-        let from = self.path.take().expect("a path is taken only by the rename, which consumes");
+        let from = self
+            .path
+            .take()
+            .expect("a path is taken only by the rename, which consumes");
         let result = self.layer.rename(&from, to);
         if result.is_err() {
             self.path = Some(from);
@@ -85,18 +92,32 @@ impl Gather {
         let mut chunks = Vec::new();
         let mut bytes = 0;
         while bytes < PIECE_BYTES {
-            let Some(chunk) = self.body.next().await.transpose().map_err(BackendError::source)?
+            let Some(chunk) = self
+                .body
+                .next()
+                .await
+                .transpose()
+                .map_err(BackendError::source)?
             else {
                 if self.rest == 0 {
-                    return Ok(Piece { chunks, is_last: true });
+                    return Ok(Piece {
+                        chunks,
+                        is_last: true,
+                    });
                 }
                 return Err(wrong_length());
             };
-            self.rest = self.rest.checked_sub(chunk.len() as u64).ok_or_else(wrong_length)?;
+            self.rest = self
+                .rest
+                .checked_sub(chunk.len() as u64)
+                .ok_or_else(wrong_length)?;
             bytes += chunk.len();
             chunks.push(chunk);
         }
-        Ok(Piece { chunks, is_last: false })
+        Ok(Piece {
+            chunks,
+            is_last: false,
+        })
     }
 }
 

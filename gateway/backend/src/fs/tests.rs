@@ -33,7 +33,10 @@ fn body(bytes: &'static [u8]) -> PutStream {
 }
 
 async fn put(backend: &FsBackend, key: &BackendKey, bytes: &'static [u8]) {
-    backend.put(key, bytes.len() as u64, body(bytes)).await.expect("put");
+    backend
+        .put(key, bytes.len() as u64, body(bytes))
+        .await
+        .expect("put");
 }
 
 /// Every file and folder under `path`.
@@ -43,7 +46,11 @@ fn tree(path: &Path) -> BTreeSet<String> {
     while let Some(folder) = open.pop() {
         for entry in std::fs::read_dir(folder).expect("a folder") {
             let path_here = entry.expect("an entry").path();
-            let name = path_here.strip_prefix(path).expect("below").display().to_string();
+            let name = path_here
+                .strip_prefix(path)
+                .expect("below")
+                .display()
+                .to_string();
             if path_here.is_dir() {
                 open.push(path_here);
             }
@@ -73,11 +80,15 @@ async fn nothing_but_folders_is_left() {
     // Opening again sweeps what was still being removed in the background.
     drop(open(folder.path()));
     let left = tree(folder.path());
-    let files: Vec<&String> =
-        left.iter().filter(|name| !folder.path().join(name).is_dir()).collect();
+    let files: Vec<&String> = left
+        .iter()
+        .filter(|name| !folder.path().join(name).is_dir())
+        .collect();
     assert_eq!(files, ["w1-owner"], "files left");
-    let open: Vec<&String> =
-        left.iter().filter(|n| n.starts_with("tmp/") || n.starts_with("uploads/")).collect();
+    let open: Vec<&String> = left
+        .iter()
+        .filter(|n| n.starts_with("tmp/") || n.starts_with("uploads/"))
+        .collect();
     assert!(open.is_empty(), "left: {open:?}");
 }
 
@@ -93,9 +104,19 @@ async fn lists_in_byte_order_of_whole_keys() {
         if index % 3 == 0 {
             let upload = backend.create_upload(key).await.expect("create");
             let number = PartNumber::FIRST;
-            let stored = backend.put_part(key, &upload, number, 2, body(b"xy")).await.expect("put");
-            let part = BackendPart { number, size: 2, etag: stored.etag };
-            backend.complete_upload(key, &upload, &[part]).await.expect("complete");
+            let stored = backend
+                .put_part(key, &upload, number, 2, body(b"xy"))
+                .await
+                .expect("put");
+            let part = BackendPart {
+                number,
+                size: 2,
+                etag: stored.etag,
+            };
+            backend
+                .complete_upload(key, &upload, &[part])
+                .await
+                .expect("complete");
         } else {
             put(&backend, key, b"xy").await;
         }
@@ -108,8 +129,10 @@ async fn lists_in_byte_order_of_whole_keys() {
     for limit in 1..=wanted.len() + 1 {
         let mut found: Vec<String> = Vec::new();
         loop {
-            let page =
-                backend.list("", found.last().map(String::as_str), limit).await.expect("list");
+            let page = backend
+                .list("", found.last().map(String::as_str), limit)
+                .await
+                .expect("list");
             found.extend(page.entries.into_iter().map(|entry| entry.key));
             if !page.more {
                 break;
@@ -117,8 +140,15 @@ async fn lists_in_byte_order_of_whole_keys() {
         }
         assert_eq!(found, wanted, "{limit} at a time");
     }
-    let page = backend.list("w1/a/", Some("w1/a/fff"), 10).await.expect("list");
-    assert_eq!(page.entries.len(), 2, "what comes after a shard's name: {page:?}");
+    let page = backend
+        .list("w1/a/", Some("w1/a/fff"), 10)
+        .await
+        .expect("list");
+    assert_eq!(
+        page.entries.len(),
+        2,
+        "what comes after a shard's name: {page:?}"
+    );
 }
 
 #[tokio::test]
@@ -137,10 +167,19 @@ async fn a_vanished_directory_is_unavailable_not_empty() {
     assert_eq!(backend.head(&key).await.err().map(kind), unavailable);
     assert_eq!(backend.delete(&key).await.err().map(kind), unavailable);
     assert_eq!(backend.list("", None, 5).await.err().map(kind), unavailable);
-    assert_eq!(backend.list_uploads("", 5).await.err().map(kind), unavailable);
+    assert_eq!(
+        backend.list_uploads("", 5).await.err().map(kind),
+        unavailable
+    );
     assert_eq!(backend.read_owner().await.err().map(kind), unavailable);
-    assert_eq!(backend.put(&key, 1, body(b"x")).await.err().map(kind), unavailable);
-    assert!(tree(&root).is_empty(), "nothing is written beneath the mount point");
+    assert_eq!(
+        backend.put(&key, 1, body(b"x")).await.err().map(kind),
+        unavailable
+    );
+    assert!(
+        tree(&root).is_empty(),
+        "nothing is written beneath the mount point"
+    );
 }
 
 #[tokio::test]
@@ -149,10 +188,16 @@ async fn a_full_disk_is_full_and_recovers() {
     let backend = sim(&disk);
     put(&backend, &key("a", 1), b"123456").await;
     disk.set_bytes_max(Some(10));
-    let error = backend.put(&key("a", 2), 6, body(b"123456")).await.expect_err("full");
+    let error = backend
+        .put(&key("a", 2), 6, body(b"123456"))
+        .await
+        .expect_err("full");
     assert_eq!(error.kind, BackendErrorKind::Full, "{error}");
     assert_eq!(backend.head(&key("a", 2)).await, Ok(None));
-    backend.delete(&key("a", 1)).await.expect("deletes work on a full disk");
+    backend
+        .delete(&key("a", 1))
+        .await
+        .expect("deletes work on a full disk");
     put(&backend, &key("a", 3), b"123456").await;
 }
 
@@ -161,7 +206,10 @@ async fn one_process_at_a_time() {
     let folder = tempfile::tempdir().expect("a folder");
     let first = super::RealFs::open(folder.path()).expect("the first opens");
     let handle = std::fs::File::open(folder.path()).expect("opens");
-    let again = rustix::fs::flock(&handle, rustix::fs::FlockOperation::NonBlockingLockExclusive);
+    let again = rustix::fs::flock(
+        &handle,
+        rustix::fs::FlockOperation::NonBlockingLockExclusive,
+    );
     assert_eq!(again, Err(rustix::io::Errno::WOULDBLOCK));
     drop(first);
     super::RealFs::open(folder.path()).expect("the next opens");
@@ -177,23 +225,52 @@ async fn a_cancelled_put_leaves_nothing() {
         .boxed();
     let key = key("a", 1);
     let put = backend.put(&key, 5 << 20, endless);
-    assert!(tokio::time::timeout(Duration::from_millis(200), put).await.is_err());
+    assert!(
+        tokio::time::timeout(Duration::from_millis(200), put)
+            .await
+            .is_err()
+    );
     assert_eq!(backend.head(&key).await, Ok(None));
     drop(backend);
     drop(open(folder.path()));
-    assert_eq!(tree(folder.path()), BTreeSet::from(["tmp", "uploads"].map(String::from)));
+    assert_eq!(
+        tree(folder.path()),
+        BTreeSet::from(["tmp", "uploads"].map(String::from))
+    );
 }
 
 #[tokio::test]
 async fn upload_ids_are_never_paths() {
     let backend = sim(&SimFs::new());
     let key = key("a", 1);
-    let part = BackendPart { number: PartNumber::FIRST, size: 1, etag: String::new() };
-    for upload in ["", "..", "../../etc", "x", "ABCDEF0123456789ABCDEF0123456789"] {
-        let error = backend.complete_upload(&key, upload, std::slice::from_ref(&part)).await;
-        assert_eq!(error.map_err(|e| e.kind), Err(BackendErrorKind::NotFound), "{upload:?}");
-        let put = backend.put_part(&key, upload, PartNumber::FIRST, 1, body(b"x")).await;
-        assert_eq!(put.map_err(|e| e.kind), Err(BackendErrorKind::NotFound), "{upload:?}");
+    let part = BackendPart {
+        number: PartNumber::FIRST,
+        size: 1,
+        etag: String::new(),
+    };
+    for upload in [
+        "",
+        "..",
+        "../../etc",
+        "x",
+        "ABCDEF0123456789ABCDEF0123456789",
+    ] {
+        let error = backend
+            .complete_upload(&key, upload, std::slice::from_ref(&part))
+            .await;
+        assert_eq!(
+            error.map_err(|e| e.kind),
+            Err(BackendErrorKind::NotFound),
+            "{upload:?}"
+        );
+        let put = backend
+            .put_part(&key, upload, PartNumber::FIRST, 1, body(b"x"))
+            .await;
+        assert_eq!(
+            put.map_err(|e| e.kind),
+            Err(BackendErrorKind::NotFound),
+            "{upload:?}"
+        );
         assert_eq!(backend.abort_upload(&key, upload).await, Ok(()));
     }
 }
@@ -203,10 +280,18 @@ async fn an_upload_belongs_to_its_key() {
     let backend = sim(&SimFs::new());
     let (key, other) = (key("a", 1), key("a", 2));
     let upload = backend.create_upload(&key).await.expect("create");
-    let put = backend.put_part(&other, &upload, PartNumber::FIRST, 1, body(b"x")).await;
+    let put = backend
+        .put_part(&other, &upload, PartNumber::FIRST, 1, body(b"x"))
+        .await;
     assert_eq!(put.map_err(|e| e.kind), Err(BackendErrorKind::NotFound));
-    backend.abort_upload(&other, &upload).await.expect("abort of nothing");
-    assert_eq!(backend.list_uploads("", 5).await.map(|found| found.len()), Ok(1));
+    backend
+        .abort_upload(&other, &upload)
+        .await
+        .expect("abort of nothing");
+    assert_eq!(
+        backend.list_uploads("", 5).await.map(|found| found.len()),
+        Ok(1)
+    );
 }
 
 #[tokio::test]
@@ -215,8 +300,16 @@ async fn complete_refuses_parts_that_are_not_what_was_named() {
     let key = key("a", 1);
     let upload = backend.create_upload(&key).await.expect("create");
     let number = PartNumber::FIRST;
-    let old = backend.put_part(&key, &upload, number, 2, body(b"xy")).await.expect("put").etag;
-    let etag = backend.put_part(&key, &upload, number, 2, body(b"zz")).await.expect("put").etag;
+    let old = backend
+        .put_part(&key, &upload, number, 2, body(b"xy"))
+        .await
+        .expect("put")
+        .etag;
+    let etag = backend
+        .put_part(&key, &upload, number, 2, body(b"zz"))
+        .await
+        .expect("put")
+        .etag;
     let part = |n, size, etag: &str| BackendPart {
         number: PartNumber::new(n).expect("a number"),
         size,
@@ -226,11 +319,21 @@ async fn complete_refuses_parts_that_are_not_what_was_named() {
         ("none", vec![]),
         ("a replaced one", vec![part(1, 2, &old)]),
         ("another length", vec![part(1, 3, &etag)]),
-        ("one that never came", vec![part(1, 2, &etag), part(2, 2, &etag)]),
+        (
+            "one that never came",
+            vec![part(1, 2, &etag), part(2, 2, &etag)],
+        ),
         ("one twice", vec![part(1, 2, &etag), part(1, 2, &etag)]),
     ] {
         let completed = backend.complete_upload(&key, &upload, &parts).await;
-        assert_eq!(completed.map_err(|e| e.kind), Err(BackendErrorKind::Rejected), "{what}");
+        assert_eq!(
+            completed.map_err(|e| e.kind),
+            Err(BackendErrorKind::Rejected),
+            "{what}"
+        );
     }
-    backend.complete_upload(&key, &upload, &[part(1, 2, &etag)]).await.expect("the right one");
+    backend
+        .complete_upload(&key, &upload, &[part(1, 2, &etag)])
+        .await
+        .expect("the right one");
 }

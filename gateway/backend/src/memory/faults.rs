@@ -86,6 +86,8 @@ impl FaultPlan for SeededFaults {
         if hit >= self.per_mille || count == 0 {
             return None;
         }
-        self.faults.get(usize::try_from(which % count).ok()?).copied()
+        self.faults
+            .get(usize::try_from(which % count).ok()?)
+            .copied()
     }
 }

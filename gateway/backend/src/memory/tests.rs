@@ -51,10 +51,18 @@ async fn conforms_when_metered_and_the_meter_agrees() {
     let metered = Metered::new(Arc::new(memory.clone()));
     conformance::check(&metered, 4).await;
     let snapshot = metered.snapshot();
-    assert_eq!((snapshot.bytes_in, snapshot.bytes_out), memory.bytes_in_out());
+    assert_eq!(
+        (snapshot.bytes_in, snapshot.bytes_out),
+        memory.bytes_in_out()
+    );
     assert!(snapshot.bytes_in > 1 << 20 && snapshot.failed_reads == 0);
     assert!(snapshot.requests_of(Operation::Put) > 10);
-    let ended = |outcome: &str| snapshot.requests.iter().any(|r| r.outcome.label() == outcome);
+    let ended = |outcome: &str| {
+        snapshot
+            .requests
+            .iter()
+            .any(|r| r.outcome.label() == outcome)
+    };
     assert!(ended("ok") && ended("not_found") && ended("source") && !ended("unavailable"));
 }
 
@@ -64,7 +72,12 @@ async fn faults_on_a_put() {
     // Fault → the answer's kind (`None`: no answer within an hour) and whether bytes lie there
     // at once, and after a thaw.
     for (fault, answer, held, held_later) in [
-        (Fault::Fail(BackendErrorKind::Throttled), Some(Err(BackendErrorKind::Throttled)), 0, 0),
+        (
+            Fault::Fail(BackendErrorKind::Throttled),
+            Some(Err(BackendErrorKind::Throttled)),
+            0,
+            0,
+        ),
         (Fault::FailAfter(unavailable), Some(Err(unavailable)), 1, 1),
         (Fault::Hang, None, 0, 0),
         (Fault::Late, None, 0, 1),
@@ -75,7 +88,9 @@ async fn faults_on_a_put() {
         let backend = with_fault(fault);
         let key = key(1);
         let put = backend.put(&key, 10, body());
-        let result = tokio::time::timeout(Duration::from_secs(3600), put).await.ok();
+        let result = tokio::time::timeout(Duration::from_secs(3600), put)
+            .await
+            .ok();
         let kind = result.map(|result| result.map(drop).map_err(|e| e.kind));
         assert_eq!(kind, answer, "{fault:?}");
         assert_eq!(backend.contents().len(), held, "{fault:?}");
@@ -98,7 +113,11 @@ async fn faults_on_a_get() {
         (Fault::Truncate { after: 0 }, b"", true),
     ] {
         backend.set_plan(Some(Arc::new(move |_: &super::Call<'_>| Some(fault))));
-        assert_eq!(read(&backend, &key).await, (bytes.to_vec(), failed), "{fault:?}");
+        assert_eq!(
+            read(&backend, &key).await,
+            (bytes.to_vec(), failed),
+            "{fault:?}"
+        );
     }
     backend.set_plan(None);
     assert!(backend.rot(key.as_str(), 0));
@@ -111,11 +130,20 @@ async fn faults_on_a_get() {
 async fn a_full_backend_says_so() {
     let backend = MemoryBackend::new();
     backend.set_bytes_max(Some(15));
-    backend.put(&key(1), 10, body()).await.expect("the first fits");
-    let error = backend.put(&key(2), 10, body()).await.expect_err("the second does not");
+    backend
+        .put(&key(1), 10, body())
+        .await
+        .expect("the first fits");
+    let error = backend
+        .put(&key(2), 10, body())
+        .await
+        .expect_err("the second does not");
     assert_eq!(error.kind, BackendErrorKind::Full);
     backend.delete(&key(1)).await.expect("delete");
-    backend.put(&key(3), 10, body()).await.expect("there is room again");
+    backend
+        .put(&key(3), 10, body())
+        .await
+        .expect("there is room again");
 }
 
 #[tokio::test]

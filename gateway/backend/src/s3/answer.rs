@@ -47,8 +47,15 @@ pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duratio
 impl Refusal<'_> {
     /// The error that callers see.
     pub(super) fn into_error(self) -> BackendError {
-        let element = xml::parse(self.body).ok().filter(|root| root.name == "Error");
-        let said = |name| element.as_ref().and_then(|e| e.text_of(name)).unwrap_or_default();
+        let element = xml::parse(self.body)
+            .ok()
+            .filter(|root| root.name == "Error");
+        let said = |name| {
+            element
+                .as_ref()
+                .and_then(|e| e.text_of(name))
+                .unwrap_or_default()
+        };
         let (code, message) = (said("Code"), said("Message"));
         let kind = self.kind(code);
         let mut text = format!("s3: {}: {}", self.operation, self.status.as_u16());
@@ -62,7 +69,10 @@ impl Refusal<'_> {
             text.push_str(" (is the region right?)");
         }
         let text = text.chars().take(MESSAGE_CHARS_MAX).collect::<String>();
-        BackendError { retry_after: self.retry_after, ..BackendError::new(kind, text) }
+        BackendError {
+            retry_after: self.retry_after,
+            ..BackendError::new(kind, text)
+        }
     }
 
     fn kind(&self, code: &str) -> BackendErrorKind {
@@ -71,16 +81,32 @@ impl Refusal<'_> {
             "NoSuchKey" | "NoSuchUpload" => return NotFound,
             "NotImplemented" => return Rejected,
             "NoSuchBucket" | "PermanentRedirect" | "TemporaryRedirect" => return Unavailable,
-            "AccessDenied" | "InvalidAccessKeyId" | "SignatureDoesNotMatch"
-            | "RequestTimeTooSkewed" | "AuthorizationHeaderMalformed" | "ExpiredToken"
-            | "InvalidToken" | "TokenRefreshRequired" | "AccountProblem" | "NotSignedUp" => {
+            "AccessDenied"
+            | "InvalidAccessKeyId"
+            | "SignatureDoesNotMatch"
+            | "RequestTimeTooSkewed"
+            | "AuthorizationHeaderMalformed"
+            | "ExpiredToken"
+            | "InvalidToken"
+            | "TokenRefreshRequired"
+            | "AccountProblem"
+            | "NotSignedUp" => {
                 return Denied;
             }
-            "QuotaExceeded" | "StorageFull" | "XMinioStorageFull" | "InsufficientStorage"
-            | "InsufficientCapacity" | "TooManyObjects" => return Full,
+            "QuotaExceeded"
+            | "StorageFull"
+            | "XMinioStorageFull"
+            | "InsufficientStorage"
+            | "InsufficientCapacity"
+            | "TooManyObjects" => return Full,
             "EntityTooLarge" if self.size <= PUT_BYTES_MAX => return Full,
-            "SlowDown" | "SlowDownRead" | "SlowDownWrite" | "Throttling"
-            | "ThrottlingException" | "RequestLimitExceeded" | "TooManyRequests"
+            "SlowDown"
+            | "SlowDownRead"
+            | "SlowDownWrite"
+            | "Throttling"
+            | "ThrottlingException"
+            | "RequestLimitExceeded"
+            | "TooManyRequests"
             | "BandwidthLimitExceeded" => return Throttled,
             "InternalError" | "ServiceUnavailable" | "RequestTimeout" | "IncompleteBody"
             | "OperationAborted" => return Unavailable,

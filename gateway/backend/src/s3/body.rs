@@ -35,8 +35,15 @@ impl Progress {
     /// A request whose body is not read yet, or that has none.
     pub(super) fn new(has_body: bool) -> Arc<Self> {
         let now = Instant::now();
-        let phase = if has_body { Phase::Sending(now) } else { Phase::Sent(now) };
-        Arc::new(Self { phase: Mutex::new(phase), failure: Mutex::new(None) })
+        let phase = if has_body {
+            Phase::Sending(now)
+        } else {
+            Phase::Sent(now)
+        };
+        Arc::new(Self {
+            phase: Mutex::new(phase),
+            failure: Mutex::new(None),
+        })
     }
 
     fn set(&self, phase: Phase) {
@@ -108,7 +115,14 @@ impl std::error::Error for BrokenOff {}
 impl SourceBody {
     /// Exactly `size` bytes of `source`.
     pub(super) fn new(source: PutStream, size: u64, progress: Arc<Progress>) -> Self {
-        Self { source, held: None, owed: size, unsent: size, ended: false, progress }
+        Self {
+            source,
+            held: None,
+            owed: size,
+            unsent: size,
+            ended: false,
+            progress,
+        }
     }
 
     fn fail(&mut self, error: BackendError) -> BrokenOff {
@@ -120,7 +134,11 @@ impl SourceBody {
     fn send(&mut self, chunk: Bytes) -> Frame<Bytes> {
         self.unsent -= chunk.len() as u64;
         let now = Instant::now();
-        self.progress.set(if self.unsent == 0 { Phase::Sent(now) } else { Phase::Sending(now) });
+        self.progress.set(if self.unsent == 0 {
+            Phase::Sent(now)
+        } else {
+            Phase::Sending(now)
+        });
         Frame::data(chunk)
     }
 

@@ -14,7 +14,11 @@ const CHUNK_BYTES: usize = 64 << 10;
 
 fn frame_bytes(payload: u64) -> u64 {
     // "<hex>;chunk-signature=<64 hex>\r\n<payload>\r\n"
-    let hex = if payload == 0 { 1 } else { u64::from(payload.ilog2() / 4 + 1) };
+    let hex = if payload == 0 {
+        1
+    } else {
+        u64::from(payload.ilog2() / 4 + 1)
+    };
     hex + 17 + 64 + 2 + payload + 2
 }
 

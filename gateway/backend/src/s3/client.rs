@@ -76,7 +76,10 @@ pub(super) struct Answer {
 
 /// An error of the endpoint or of the way to it.
 pub(super) fn unavailable(operation: &str, message: impl std::fmt::Display) -> BackendError {
-    BackendError::new(BackendErrorKind::Unavailable, format!("s3: {operation}: {message}"))
+    BackendError::new(
+        BackendErrorKind::Unavailable,
+        format!("s3: {operation}: {message}"),
+    )
 }
 
 /// The whole chain of causes: hyper's own text says little.
@@ -101,8 +104,14 @@ impl Ready {
     /// Gathers small bodies; a body without bytes is read to its end before anything is sent.
     async fn from(payload: Payload) -> Result<Self, BackendError> {
         match payload {
-            Payload::None => Ok(Self::Full { bytes: Bytes::new(), is_document: true }),
-            Payload::Document(bytes) => Ok(Self::Full { bytes, is_document: true }),
+            Payload::None => Ok(Self::Full {
+                bytes: Bytes::new(),
+                is_document: true,
+            }),
+            Payload::Document(bytes) => Ok(Self::Full {
+                bytes,
+                is_document: true,
+            }),
             Payload::Body(size, mut body) if size <= SMALL_BYTES => {
                 let mut bytes = BytesMut::new();
                 while let Some(chunk) = body.next().await {
@@ -114,7 +123,10 @@ impl Ready {
                 if bytes.len() as u64 != size {
                     return Err(wrong_length());
                 }
-                Ok(Self::Full { bytes: bytes.freeze(), is_document: false })
+                Ok(Self::Full {
+                    bytes: bytes.freeze(),
+                    is_document: false,
+                })
             }
             Payload::Body(size, body) => Ok(Self::Stream(size, body)),
         }
@@ -176,7 +188,13 @@ impl Client {
                 self.send_full(&request, bytes, is_document).await?
             }
         };
-        Ok(Answer { status, headers, body, slot, idle: self.idle })
+        Ok(Answer {
+            status,
+            headers,
+            body,
+            slot,
+            idle: self.idle,
+        })
     }
 
     async fn send_stream(
@@ -191,11 +209,22 @@ impl Client {
             headers.push(("content-encoding", "aws-chunked".to_owned()));
             headers.push(("x-amz-decoded-content-length", size.to_string()));
             let (parts, chunks) = self.head(request, headers, STREAMING)?;
-            let (size, body) = (chunked::encoded_bytes(size), chunked::encode(body, size, chunks));
-            with_body(parts, size, OutBody::Stream(SourceBody::new(body, size, progress.clone())))
+            let (size, body) = (
+                chunked::encoded_bytes(size),
+                chunked::encode(body, size, chunks),
+            );
+            with_body(
+                parts,
+                size,
+                OutBody::Stream(SourceBody::new(body, size, progress.clone())),
+            )
         } else {
             let (parts, _) = self.head(request, request.headers.clone(), UNSIGNED)?;
-            with_body(parts, size, OutBody::Stream(SourceBody::new(body, size, progress.clone())))
+            with_body(
+                parts,
+                size,
+                OutBody::Stream(SourceBody::new(body, size, progress.clone())),
+            )
         };
         let answer = self.exchange(request.operation, http, &progress).await;
         if let Some(failure) = progress.take_failure() {
@@ -203,7 +232,10 @@ impl Client {
         }
         let answer = answer.map_err(|e| e.error)?;
         if answer.status().is_success() && !progress.is_sent() {
-            return Err(unavailable(request.operation, "answered before it had the whole body"));
+            return Err(unavailable(
+                request.operation,
+                "answered before it had the whole body",
+            ));
         }
         Ok(split(answer))
     }
@@ -253,7 +285,10 @@ impl Client {
             let message = format!("s3: {}: {e}", request.operation);
             BackendError::new(BackendErrorKind::Rejected, message)
         };
-        let uri = self.endpoint.uri(&request.path, &query).map_err(|e| wrong(&e))?;
+        let uri = self
+            .endpoint
+            .uri(&request.path, &query)
+            .map_err(|e| wrong(&e))?;
         let (mut parts, ()) = http::Request::new(()).into_parts();
         parts.method = request.method.clone();
         parts.uri = uri;
@@ -297,9 +332,19 @@ impl Client {
     ) -> BackendError {
         let (status, headers) = (answer.status, answer.headers.clone());
         // A refusal that breaks off is a refusal all the same.
-        let body = answer.document(operation, REFUSAL_BYTES_MAX).await.unwrap_or_default();
+        let body = answer
+            .document(operation, REFUSAL_BYTES_MAX)
+            .await
+            .unwrap_or_default();
         let retry_after = retry_after(&headers, self.clock.now());
-        Refusal { operation, status, retry_after, body: &body, size }.into_error()
+        Refusal {
+            operation,
+            status,
+            retry_after,
+            body: &body,
+            size,
+        }
+        .into_error()
     }
 }
 
@@ -315,14 +360,12 @@ fn split(answer: http::Response<Incoming>) -> (StatusCode, HeaderMap, Incoming) 
     (parts.status, parts.headers, body)
 }
 
-fn with_body(
-    mut parts: http::request::Parts,
-    size: u64,
-    body: OutBody,
-) -> http::Request<OutBody> {
+fn with_body(mut parts: http::request::Parts, size: u64, body: OutBody) -> http::Request<OutBody> {
     let sends_length = size > 0 || matches!(parts.method, Method::PUT | Method::POST);
     if sends_length {
-        parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(size));
+        parts
+            .headers
+            .insert(header::CONTENT_LENGTH, HeaderValue::from(size));
     }
     http::Request::from_parts(parts, body)
 }
@@ -335,7 +378,10 @@ impl Answer {
 
     /// The entity tag without its quotes; empty when there is none.
     pub(super) fn etag(&self) -> String {
-        self.header(&header::ETAG).unwrap_or_default().trim_matches('"').to_owned()
+        self.header(&header::ETAG)
+            .unwrap_or_default()
+            .trim_matches('"')
+            .to_owned()
     }
 
     /// `Content-Length`.
@@ -363,21 +409,24 @@ impl Answer {
     /// The body as a stream of exactly `size` bytes; its slot is free when it ends.
     pub(super) fn stream(self, operation: &'static str, size: u64) -> GetStream {
         let state = (self, size);
-        Box::pin(futures_util::stream::try_unfold(state, move |(mut answer, rest)| async move {
-            if rest == 0 {
-                return Ok(None);
-            }
-            match next_data(&mut answer.body, answer.idle, operation).await? {
-                Some(data) => match rest.checked_sub(data.len() as u64) {
-                    Some(rest) => Ok(Some((data, (answer, rest)))),
-                    None => {
-                        let message = format!("s3: {operation}: more bytes than announced");
-                        Err(BackendError::new(BackendErrorKind::Corrupt, message))
-                    }
-                },
-                None => Err(unavailable(operation, "the body ended early")),
-            }
-        }))
+        Box::pin(futures_util::stream::try_unfold(
+            state,
+            move |(mut answer, rest)| async move {
+                if rest == 0 {
+                    return Ok(None);
+                }
+                match next_data(&mut answer.body, answer.idle, operation).await? {
+                    Some(data) => match rest.checked_sub(data.len() as u64) {
+                        Some(rest) => Ok(Some((data, (answer, rest)))),
+                        None => {
+                            let message = format!("s3: {operation}: more bytes than announced");
+                            Err(BackendError::new(BackendErrorKind::Corrupt, message))
+                        }
+                    },
+                    None => Err(unavailable(operation, "the body ended early")),
+                }
+            },
+        ))
     }
 
     /// Gives the slot back without reading the body.

@@ -100,5 +100,9 @@ fn read_bundle(path: &Path) -> Result<RootCertStore, String> {
         let certificate = certificate.map_err(|e| wrong(e.to_string()))?;
         roots.add(certificate).map_err(|e| wrong(e.to_string()))?;
     }
-    if roots.is_empty() { Err(wrong("it holds no certificate".to_owned())) } else { Ok(roots) }
+    if roots.is_empty() {
+        Err(wrong("it holds no certificate".to_owned()))
+    } else {
+        Ok(roots)
+    }
 }

@@ -6,10 +6,18 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::S3Config;
 
 /// What stays as it is in a path (AWS, "Create a canonical request": unreserved and `/`).
-const PATH: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+const PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'/');
 /// What stays as it is in a query.
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
 
 /// A bucket at an endpoint.
 #[derive(Debug, Clone)]
@@ -56,8 +64,15 @@ impl Endpoint {
         } else {
             (format!("{bucket}.{address}"), String::new())
         };
-        let endpoint = Self { is_tls, host, base, key_prefix: config.key_prefix.clone() };
-        endpoint.uri(&endpoint.bucket_path(), "").map_err(|e| wrong(&e))?;
+        let endpoint = Self {
+            is_tls,
+            host,
+            base,
+            key_prefix: config.key_prefix.clone(),
+        };
+        endpoint
+            .uri(&endpoint.bucket_path(), "")
+            .map_err(|e| wrong(&e))?;
         Ok(endpoint)
     }
 
@@ -69,7 +84,11 @@ impl Endpoint {
 
     /// The path of the bucket.
     pub(super) fn bucket_path(&self) -> String {
-        if self.base.is_empty() { "/".to_owned() } else { self.base.clone() }
+        if self.base.is_empty() {
+            "/".to_owned()
+        } else {
+            self.base.clone()
+        }
     }
 
     /// A key as the bucket has it.
@@ -97,7 +116,11 @@ pub(super) fn canonical_query(pairs: &[(&str, &str)]) -> String {
     let mut encoded: Vec<String> = pairs
         .iter()
         .map(|(name, value)| {
-            format!("{}={}", utf8_percent_encode(name, QUERY), utf8_percent_encode(value, QUERY))
+            format!(
+                "{}={}",
+                utf8_percent_encode(name, QUERY),
+                utf8_percent_encode(value, QUERY)
+            )
         })
         .collect();
     encoded.sort_unstable();

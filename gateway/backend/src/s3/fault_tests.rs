@@ -47,7 +47,10 @@ struct Endpoint {
 }
 
 fn ok(body: &str) -> Act {
-    Act::Answer(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()))
+    Act::Answer(format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    ))
 }
 
 fn status(line: &str) -> Act {
@@ -64,7 +67,9 @@ async fn read_head(socket: &mut TcpStream) -> Option<String> {
 }
 
 fn content_length(head: &str) -> usize {
-    let value = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let value = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
     value.and_then(|value| value.parse().ok()).unwrap_or(0)
 }
 
@@ -79,7 +84,11 @@ async fn serve(
         let Some(head) = read_head(&mut socket).await else {
             if is_first {
                 // A request that broke off before its head came through.
-                let _ = seen.try_send(Seen { head: String::new(), body_bytes: 0, is_whole: false });
+                let _ = seen.try_send(Seen {
+                    head: String::new(),
+                    body_bytes: 0,
+                    is_whole: false,
+                });
             }
             return;
         };
@@ -99,7 +108,11 @@ async fn serve(
         }
         let is_whole = read == wanted;
         // The receiver may have gone with its test.
-        let _ = seen.try_send(Seen { head, body_bytes: read, is_whole });
+        let _ = seen.try_send(Seen {
+            head,
+            body_bytes: read,
+            is_whole,
+        });
         match act {
             Act::Answer(text) if is_whole => {
                 if socket.write_all(text.as_bytes()).await.is_err() {
@@ -134,10 +147,19 @@ async fn endpoint(
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
             counted.fetch_add(1, Ordering::SeqCst);
-            tokio::spawn(serve(socket, script.clone(), number.clone(), sender.clone()));
+            tokio::spawn(serve(
+                socket,
+                script.clone(),
+                number.clone(),
+                sender.clone(),
+            ));
         }
     });
-    Endpoint { backend, seen, connections }
+    Endpoint {
+        backend,
+        seen,
+        connections,
+    }
 }
 
 fn key() -> BackendKey {
@@ -180,14 +202,23 @@ async fn a_dead_connection_is_tried_once_more() {
     let end = endpoint(|_| {}, |n| if n == 0 { Act::Close } else { ok("x") }).await;
     assert_eq!(read(&end.backend).await.expect("read"), b"x");
     let end = endpoint(|_| {}, |n| if n == 0 { Act::Close } else { ok("") }).await;
-    end.backend.put(&key(), 10, body(10)).await.expect("a small put is repeated");
+    end.backend
+        .put(&key(), 10, body(10))
+        .await
+        .expect("a small put is repeated");
     let mut end = endpoint(|_| {}, |_| Act::Close).await;
-    assert_eq!(kind(end.backend.head(&key()).await), Err(BackendErrorKind::Unavailable));
+    assert_eq!(
+        kind(end.backend.head(&key()).await),
+        Err(BackendErrorKind::Unavailable)
+    );
     assert!(end.seen.recv().await.is_some() && end.seen.recv().await.is_some());
     assert!(end.seen.try_recv().is_err(), "twice and not more often");
     // A request that is not safe to repeat is not repeated.
     let mut end = endpoint(|_| {}, |_| Act::Close).await;
-    assert_eq!(kind(end.backend.create_upload(&key()).await), Err(BackendErrorKind::Unavailable));
+    assert_eq!(
+        kind(end.backend.create_upload(&key()).await),
+        Err(BackendErrorKind::Unavailable)
+    );
     assert!(end.seen.recv().await.is_some() && end.seen.try_recv().is_err());
 }
 
@@ -196,24 +227,45 @@ async fn answers_that_are_not_what_was_promised() {
     let unavailable = BackendErrorKind::Unavailable;
     let corrupt = BackendErrorKind::Corrupt;
     for (text, wanted) in [
-        ("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort", unavailable),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort",
+            unavailable,
+        ),
         ("HTTP/1.1 200 OK\r\n\r\nno length", corrupt),
         ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", unavailable),
         ("SMTP hello\r\n\r\n", unavailable),
-        ("HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops", unavailable),
-        ("HTTP/1.1 503 Slow\r\nRetry-After: 9\r\nContent-Length: 0\r\n\r\n", BackendErrorKind::Throttled),
+        (
+            "HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops",
+            unavailable,
+        ),
+        (
+            "HTTP/1.1 503 Slow\r\nRetry-After: 9\r\nContent-Length: 0\r\n\r\n",
+            BackendErrorKind::Throttled,
+        ),
     ] {
         let end = endpoint(|_| {}, move |_| Act::AnswerAndClose(text.to_owned())).await;
         assert_eq!(kind(read(&end.backend).await), Err(wanted), "{text}");
     }
     for (header, wanted) in [
-        ("Content-Range: bytes 2-4/10\r\nContent-Length: 3\r\n\r\nabc", Ok(())),
-        ("Content-Range: bytes 1-3/10\r\nContent-Length: 3\r\n\r\nabc", Err(corrupt)),
-        ("Content-Range: bytes 2-4/10\r\nContent-Length: 2\r\n\r\nab", Err(corrupt)),
+        (
+            "Content-Range: bytes 2-4/10\r\nContent-Length: 3\r\n\r\nabc",
+            Ok(()),
+        ),
+        (
+            "Content-Range: bytes 1-3/10\r\nContent-Length: 3\r\n\r\nabc",
+            Err(corrupt),
+        ),
+        (
+            "Content-Range: bytes 2-4/10\r\nContent-Length: 2\r\n\r\nab",
+            Err(corrupt),
+        ),
         ("Content-Length: 3\r\n\r\nabc", Err(corrupt)),
     ] {
-        let end =
-            endpoint(|_| {}, move |_| Act::Answer(format!("HTTP/1.1 206 P\r\n{header}"))).await;
+        let end = endpoint(
+            |_| {},
+            move |_| Act::Answer(format!("HTTP/1.1 206 P\r\n{header}")),
+        )
+        .await;
         let got = end.backend.get(&key(), Some(2..5)).await.map(drop);
         assert_eq!(kind(got), wanted, "{header}");
     }
@@ -230,15 +282,25 @@ async fn a_source_that_fails_after_its_last_byte_stores_nothing() {
         assert_eq!(error.source.map(|e| e.code), Some(ErrorCode::BadDigest));
     };
     let mut end = endpoint(|_| {}, |_| ok("")).await;
-    let put = end.backend.put(&key(), 300_000, fails_at_its_end(300_000)).await;
+    let put = end
+        .backend
+        .put(&key(), 300_000, fails_at_its_end(300_000))
+        .await;
     is_source(put.expect_err("bad digest"));
     let seen = end.seen.recv().await.expect("the connection was seen");
     assert!(!seen.is_whole, "{} bytes were sent", seen.body_bytes);
 
     let end = endpoint(|_| {}, |_| ok("")).await;
-    let put = end.backend.put(&key(), 50_000, fails_at_its_end(50_000)).await;
+    let put = end
+        .backend
+        .put(&key(), 50_000, fails_at_its_end(50_000))
+        .await;
     is_source(put.expect_err("bad digest"));
-    assert_eq!(end.connections.load(Ordering::SeqCst), 0, "small bodies are read first");
+    assert_eq!(
+        end.connections.load(Ordering::SeqCst),
+        0,
+        "small bodies are read first"
+    );
 }
 
 #[tokio::test]
@@ -255,8 +317,12 @@ async fn a_refusal_in_the_middle_of_a_body_is_the_answer() {
         let mut sink = vec![0; 1 << 16];
         while socket.read(&mut sink).await.is_ok_and(|read| read > 0) {}
     });
-    let config =
-        S3Config::at(format!("http://{address}"), "bucket", "id", "secret".to_owned().into());
+    let config = S3Config::at(
+        format!("http://{address}"),
+        "bucket",
+        "id",
+        "secret".to_owned().into(),
+    );
     let backend = S3Backend::new(&config, Arc::new(ManualClock::default())).expect("a backend");
     let endless = body(100_000).chain(futures_util::stream::pending()).boxed();
     let put = backend.put(&key(), 1 << 30, endless).await;
@@ -286,7 +352,11 @@ async fn whoever_stands_still_is_cut_off() {
     let slow = body(100_000).chain(futures_util::stream::pending()).boxed();
     let key = key();
     let put = end.backend.put(&key, 200_000, slow);
-    assert!(tokio::time::timeout(Duration::from_millis(300), put).await.is_err());
+    assert!(
+        tokio::time::timeout(Duration::from_millis(300), put)
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]
@@ -294,10 +364,17 @@ async fn nobody_listening_is_unavailable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     drop(listener);
-    let config =
-        S3Config::at(format!("http://{address}"), "bucket", "id", "secret".to_owned().into());
+    let config = S3Config::at(
+        format!("http://{address}"),
+        "bucket",
+        "id",
+        "secret".to_owned().into(),
+    );
     let backend = S3Backend::new(&config, Arc::new(ManualClock::default())).expect("a backend");
-    assert_eq!(kind(backend.head(&key()).await), Err(BackendErrorKind::Unavailable));
+    assert_eq!(
+        kind(backend.head(&key()).await),
+        Err(BackendErrorKind::Unavailable)
+    );
     let put = backend.put(&key(), 1 << 20, body(1 << 20)).await;
     assert_eq!(kind(put), Err(BackendErrorKind::Unavailable));
 }
@@ -310,16 +387,35 @@ async fn slots_are_bounded_and_come_back() {
     };
     let end = endpoint(change, |_| ok("hello")).await;
     let held = end.backend.get(&key(), None).await.expect("the first");
-    assert_eq!(kind(end.backend.head(&key()).await), Err(BackendErrorKind::Throttled));
+    assert_eq!(
+        kind(end.backend.head(&key()).await),
+        Err(BackendErrorKind::Throttled)
+    );
     drop(held);
-    end.backend.head(&key()).await.expect("the slot is free again");
+    end.backend
+        .head(&key())
+        .await
+        .expect("the slot is free again");
 }
 
 #[tokio::test]
 async fn a_missing_bucket_is_not_a_missing_key() {
     let end = endpoint(|_| {}, |_| status("404 N")).await;
-    assert_eq!(kind(end.backend.head(&key()).await), Err(BackendErrorKind::Unavailable));
-    let end = endpoint(|_| {}, |n| if n == 0 { status("404 N") } else { status("200 OK") }).await;
+    assert_eq!(
+        kind(end.backend.head(&key()).await),
+        Err(BackendErrorKind::Unavailable)
+    );
+    let end = endpoint(
+        |_| {},
+        |n| {
+            if n == 0 {
+                status("404 N")
+            } else {
+                status("200 OK")
+            }
+        },
+    )
+    .await;
     assert_eq!(end.backend.head(&key()).await, Ok(None));
 }
 
@@ -334,7 +430,8 @@ fn complete_script(answer: &'static str, size: u64) -> impl Fn(usize) -> Act {
 
 #[tokio::test]
 async fn complete_believes_the_document_and_the_head() {
-    let done = "   \n  <CompleteMultipartUploadResult><ETag></ETag></CompleteMultipartUploadResult>";
+    let done =
+        "   \n  <CompleteMultipartUploadResult><ETag></ETag></CompleteMultipartUploadResult>";
     let failed = "  <?xml version=\"1.0\"?>\n<Error><Code>InternalError</Code></Error>";
     let gone = "<Error><Code>NoSuchUpload</Code></Error>";
     for (answer, size, wanted) in [
@@ -345,7 +442,11 @@ async fn complete_believes_the_document_and_the_head() {
         ("", 10, Err(BackendErrorKind::Corrupt)),
     ] {
         let end = endpoint(|_| {}, complete_script(answer, size)).await;
-        let part = BackendPart { number: PartNumber::FIRST, size: 10, etag: "e".to_owned() };
+        let part = BackendPart {
+            number: PartNumber::FIRST,
+            size: 10,
+            etag: "e".to_owned(),
+        };
         let stored = end.backend.complete_upload(&key(), "up", &[part]).await;
         assert_eq!(kind(stored).map(|stored| stored.etag), wanted, "{answer}");
     }

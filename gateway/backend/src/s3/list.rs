@@ -21,7 +21,9 @@ fn corrupt(message: impl std::fmt::Display) -> BackendError {
 
 /// A key of a listing, decoded where the endpoint says that it encoded it.
 fn key(element: &Element, name: &str, is_encoded: bool) -> Result<String, BackendError> {
-    let text = element.text_of(name).ok_or_else(|| corrupt(format!("no {name}")))?;
+    let text = element
+        .text_of(name)
+        .ok_or_else(|| corrupt(format!("no {name}")))?;
     if !is_encoded {
         return Ok(text.to_owned());
     }
@@ -31,11 +33,13 @@ fn key(element: &Element, name: &str, is_encoded: bool) -> Result<String, Backen
 }
 
 fn is_encoded(root: &Element) -> bool {
-    root.text_of("EncodingType").is_some_and(|kind| kind.eq_ignore_ascii_case("url"))
+    root.text_of("EncodingType")
+        .is_some_and(|kind| kind.eq_ignore_ascii_case("url"))
 }
 
 fn is_truncated(root: &Element) -> bool {
-    root.text_of("IsTruncated").is_some_and(|flag| flag.eq_ignore_ascii_case("true"))
+    root.text_of("IsTruncated")
+        .is_some_and(|flag| flag.eq_ignore_ascii_case("true"))
 }
 
 impl S3Backend {
@@ -59,7 +63,11 @@ impl S3Backend {
         }
         let text = answer.document(operation, LISTING_BYTES_MAX).await?;
         let found = xml::parse(&text).map_err(corrupt)?;
-        if found.name == root { Ok(found) } else { Err(corrupt("another document came")) }
+        if found.name == root {
+            Ok(found)
+        } else {
+            Err(corrupt("another document came"))
+        }
     }
 
     /// One page by ListObjectsV2.
@@ -84,11 +92,16 @@ impl S3Backend {
         let mut entries = Vec::new();
         for element in root.all("Contents") {
             let key = key(element, "Key", encoded)?;
-            let Some(key) = self.endpoint.strip(&key) else { continue };
+            let Some(key) = self.endpoint.strip(&key) else {
+                continue;
+            };
             let size = element.text_of("Size").and_then(|size| size.parse().ok());
             let size = size.ok_or_else(|| corrupt("no size"))?;
             if after.is_none_or(|after| after < key) {
-                entries.push(BackendEntry { key: key.to_owned(), size });
+                entries.push(BackendEntry {
+                    key: key.to_owned(),
+                    size,
+                });
             }
         }
         // Some servers list folder by folder; within what we ask for the order is the same.
@@ -120,22 +133,35 @@ impl S3Backend {
             if let Some((key, upload)) = &markers {
                 query.extend([("key-marker", key.as_str()), ("upload-id-marker", upload)]);
             }
-            let root =
-                self.listing("list uploads", &query, "ListMultipartUploadsResult").await?;
+            let root = self
+                .listing("list uploads", &query, "ListMultipartUploadsResult")
+                .await?;
             let encoded = is_encoded(&root);
             for element in root.all("Upload") {
                 let key = key(element, "Key", encoded)?;
-                let upload = element.text_of("UploadId").ok_or_else(|| corrupt("no upload id"))?;
+                let upload = element
+                    .text_of("UploadId")
+                    .ok_or_else(|| corrupt("no upload id"))?;
                 // A server that ignores the prefix must not hand us strangers' uploads.
-                if let Some(own) = self.endpoint.strip(&key).filter(|_| key.starts_with(&prefix)) {
-                    found.push(BackendUpload { key: own.to_owned(), upload: upload.to_owned() });
+                if let Some(own) = self
+                    .endpoint
+                    .strip(&key)
+                    .filter(|_| key.starts_with(&prefix))
+                {
+                    found.push(BackendUpload {
+                        key: own.to_owned(),
+                        upload: upload.to_owned(),
+                    });
                 }
             }
             if !is_truncated(&root) {
                 break;
             }
             let next_key = key(&root, "NextKeyMarker", encoded)?;
-            let next_upload = root.text_of("NextUploadIdMarker").unwrap_or_default().to_owned();
+            let next_upload = root
+                .text_of("NextUploadIdMarker")
+                .unwrap_or_default()
+                .to_owned();
             let next = Some((next_key, next_upload));
             if next == markers {
                 return Err(corrupt("the listing does not go on"));

@@ -16,7 +16,10 @@ use super::xml;
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 fn corrupt(operation: &str, message: impl std::fmt::Display) -> BackendError {
-    BackendError::new(BackendErrorKind::Corrupt, format!("s3: {operation}: {message}"))
+    BackendError::new(
+        BackendErrorKind::Corrupt,
+        format!("s3: {operation}: {message}"),
+    )
 }
 
 impl S3Backend {
@@ -67,7 +70,10 @@ impl S3Backend {
         let etag = answer.etag();
         answer.discard();
         if etag.is_empty() {
-            return Err(corrupt(OPERATION, "no ETag came: the upload could not be completed"));
+            return Err(corrupt(
+                OPERATION,
+                "no ETag came: the upload could not be completed",
+            ));
         }
         Ok(Stored { size, etag })
     }
@@ -102,7 +108,10 @@ impl S3Backend {
             headers: Vec::new(),
             range: None,
         };
-        let answer = self.client.send(request, Payload::Document(document.into())).await?;
+        let answer = self
+            .client
+            .send(request, Payload::Document(document.into()))
+            .await?;
         let status = answer.status;
         if !status.is_success() {
             return Err(self.client.refusal(OPERATION, answer, 0).await);
@@ -111,15 +120,21 @@ impl S3Backend {
         let root = xml::parse(&text).map_err(|e| corrupt(OPERATION, e))?;
         if root.name == "Error" {
             // AWS sends 200 early to keep the connection, and the failure in the body.
-            let refusal =
-                Refusal { operation: OPERATION, status, retry_after: None, body: &text, size: 0 };
+            let refusal = Refusal {
+                operation: OPERATION,
+                status,
+                retry_after: None,
+                body: &text,
+                size: 0,
+            };
             return Err(refusal.into_error());
         }
         // What truly came to be: some servers answer no ETag, and nothing but this says that
         // every part went in.
-        let stored = self.look(key).await?.ok_or_else(|| {
-            corrupt(OPERATION, "it was answered as done, but there is no object")
-        })?;
+        let stored = self
+            .look(key)
+            .await?
+            .ok_or_else(|| corrupt(OPERATION, "it was answered as done, but there is no object"))?;
         if stored.size != size {
             let message = format!("{} bytes came to be, not {size}", stored.size);
             return Err(corrupt(OPERATION, message));

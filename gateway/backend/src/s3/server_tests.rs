@@ -24,8 +24,9 @@ fn config(endpoint: &str) -> S3Config {
     let variable = |name: &str| {
         std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set, though endpoints are"))
     };
-    let (endpoint, bucket) =
-        endpoint.rsplit_once('/').unwrap_or_else(|| panic!("{endpoint}: no bucket in it"));
+    let (endpoint, bucket) = endpoint
+        .rsplit_once('/')
+        .unwrap_or_else(|| panic!("{endpoint}: no bucket in it"));
     let key_id = variable("WEIR_TEST_S3_ACCESS_KEY_ID");
     let secret = variable("WEIR_TEST_S3_SECRET_ACCESS_KEY").into();
     S3Config::at(endpoint, bucket, key_id, secret)
@@ -43,7 +44,10 @@ async fn make_bucket(config: &S3Config) {
         headers: Vec::new(),
         range: None,
     };
-    let answer = client.send(request, Payload::None).await.expect("the server answers");
+    let answer = client
+        .send(request, Payload::None)
+        .await
+        .expect("the server answers");
     answer.discard();
 }
 
@@ -65,10 +69,13 @@ async fn real_servers_conform() {
                 other => panic!("{other}: no such lenience"),
             }
         }
-        for (signing, key_prefix) in
-            [(PayloadSigning::Unsigned, ""), (PayloadSigning::Streaming, "shared/with others/")]
-        {
-            say(&format!("conformance of s3 on {endpoint} ({signing:?}, prefix {key_prefix:?})"));
+        for (signing, key_prefix) in [
+            (PayloadSigning::Unsigned, ""),
+            (PayloadSigning::Streaming, "shared/with others/"),
+        ] {
+            say(&format!(
+                "conformance of s3 on {endpoint} ({signing:?}, prefix {key_prefix:?})"
+            ));
             let config = S3Config {
                 http_payload_signing: signing,
                 key_prefix: key_prefix.to_owned(),

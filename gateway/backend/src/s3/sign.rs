@@ -81,7 +81,13 @@ impl Signer {
         token: Option<Secret>,
         region: String,
     ) -> Self {
-        Self { access_key_id, secret, token, region, today: Mutex::new(None) }
+        Self {
+            access_key_id,
+            secret,
+            token,
+            region,
+            today: Mutex::new(None),
+        }
     }
 
     fn day_key(&self, day: &str) -> Arc<DayKey> {
@@ -92,9 +98,15 @@ impl Signer {
         let first = zeroize::Zeroizing::new(format!("AWS4{}", self.secret.reveal()));
         let mut key = hmac::Key::new(hmac::HMAC_SHA256, first.as_bytes());
         for step in [day, &self.region, "s3", "aws4_request"] {
-            key = hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&key, step.as_bytes()).as_ref());
+            key = hmac::Key::new(
+                hmac::HMAC_SHA256,
+                hmac::sign(&key, step.as_bytes()).as_ref(),
+            );
         }
-        let fresh = Arc::new(DayKey { day: day.to_owned(), key });
+        let fresh = Arc::new(DayKey {
+            day: day.to_owned(),
+            key,
+        });
         *today = Some(Arc::clone(&fresh));
         fresh
     }
@@ -126,15 +138,25 @@ impl Signer {
         let day = &time[..time.len().min(8)];
         let key = self.day_key(day);
         let scope = format!("{day}/{}/s3/aws4_request", self.region);
-        let to_sign =
-            format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", sha256_hex(text.as_bytes()));
+        let to_sign = format!(
+            "AWS4-HMAC-SHA256\n{time}\n{scope}\n{}",
+            sha256_hex(text.as_bytes())
+        );
         let signature = hmac_hex(&key.key, &to_sign);
         let authorization = format!(
             "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={signature}",
             self.access_key_id
         );
-        let chunks = ChunkSigner { key, time, scope, previous: signature };
-        Signed { authorization, chunks }
+        let chunks = ChunkSigner {
+            key,
+            time,
+            scope,
+            previous: signature,
+        };
+        Signed {
+            authorization,
+            chunks,
+        }
     }
 }
 

@@ -84,12 +84,21 @@ fn check_signature(
     let query = canonical_query(query);
     let uri = endpoint.uri(&path, &query).expect("a URI").to_string();
     let mut headers = vec![("host", endpoint.host)];
-    headers.extend(extra.iter().map(|(name, value)| (*name, (*value).to_owned())));
+    headers.extend(
+        extra
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned())),
+    );
     let mut given = headers.clone();
     // The reference adds date and token itself, but not this one unless told to.
     given.push(("x-amz-content-sha256", payload.to_owned()));
     let wanted = oracle(method, &uri, &given, payload, token);
-    let canonical = Canonical { method, path: &path, query: &query, payload };
+    let canonical = Canonical {
+        method,
+        path: &path,
+        query: &query,
+        payload,
+    };
     let now = Timestamp::from_millis(NOW_SECS * 1000);
     let signed = signer(token).sign(now, &canonical, &mut headers);
     let ours = signed.authorization.rsplit('=').next().unwrap_or_default();
@@ -102,16 +111,30 @@ fn signs_like_the_reference() {
     let empty = super::sign::EMPTY_SHA256;
     check_signature("GET", plain, &[], &[], empty, None);
     check_signature("PUT", plain, &[], &[], "UNSIGNED-PAYLOAD", None);
-    check_signature("PUT", plain, &[], &[], "UNSIGNED-PAYLOAD", Some("a/token+with=signs"));
+    check_signature(
+        "PUT",
+        plain,
+        &[],
+        &[],
+        "UNSIGNED-PAYLOAD",
+        Some("a/token+with=signs"),
+    );
     check_signature("POST", plain, &[("uploads", "")], &[], empty, None);
     let part = [("uploadId", "a b/c+d=&é"), ("partNumber", "10")];
     check_signature("PUT", plain, &part, &[], "UNSIGNED-PAYLOAD", None);
-    let list = [("list-type", "2"), ("prefix", "w1/x/"), ("start-after", "w1/x/~*'()!")];
+    let list = [
+        ("list-type", "2"),
+        ("prefix", "w1/x/"),
+        ("start-after", "w1/x/~*'()!"),
+    ];
     check_signature("GET", "", &list, &[], empty, None);
     let headers = [
         ("x-amz-storage-class", "STANDARD_IA"),
         ("x-amz-server-side-encryption", "aws:kms"),
-        ("x-amz-server-side-encryption-aws-kms-key-id", "arn:aws:kms:eu:1:key/x"),
+        (
+            "x-amz-server-side-encryption-aws-kms-key-id",
+            "arn:aws:kms:eu:1:key/x",
+        ),
     ];
     check_signature("PUT", plain, &[], &headers, "UNSIGNED-PAYLOAD", None);
 }
@@ -129,7 +152,12 @@ proptest! {
 #[test]
 fn a_new_day_has_a_new_key() {
     let signer = signer(None);
-    let canonical = Canonical { method: "GET", path: "/", query: "", payload: "UNSIGNED-PAYLOAD" };
+    let canonical = Canonical {
+        method: "GET",
+        path: "/",
+        query: "",
+        payload: "UNSIGNED-PAYLOAD",
+    };
     let at = |secs| {
         let mut headers = vec![("host", "h".to_owned())];
         let now = Timestamp::from_millis(secs * 1000);
@@ -143,23 +171,38 @@ fn a_new_day_has_a_new_key() {
 /// AWS, "Signature calculations … multiple chunks", the worked example: 66,560 bytes of `a`.
 #[tokio::test]
 async fn signed_chunks_have_the_announced_length_and_form() {
-    for (size, chunk_bytes) in
-        [(0_usize, 10_usize), (1, 10), (65_535, 1000), (65_536, 65_536), (65_537, 9), (200_000, 70_000)]
-    {
-        let canonical =
-            Canonical { method: "PUT", path: "/x", query: "", payload: "UNSIGNED-PAYLOAD" };
+    for (size, chunk_bytes) in [
+        (0_usize, 10_usize),
+        (1, 10),
+        (65_535, 1000),
+        (65_536, 65_536),
+        (65_537, 9),
+        (200_000, 70_000),
+    ] {
+        let canonical = Canonical {
+            method: "PUT",
+            path: "/x",
+            query: "",
+            payload: "UNSIGNED-PAYLOAD",
+        };
         let now = Timestamp::from_millis(NOW_SECS * 1000);
         let signed = signer(None).sign(now, &canonical, &mut Vec::new());
         let payload = vec![b'a'; size];
-        let chunks: Vec<_> =
-            payload.chunks(chunk_bytes).map(|c| Ok(Bytes::copy_from_slice(c))).collect();
+        let chunks: Vec<_> = payload
+            .chunks(chunk_bytes)
+            .map(|c| Ok(Bytes::copy_from_slice(c)))
+            .collect();
         let body: PutStream = Box::pin(futures_util::stream::iter(chunks));
         let mut encoded = Vec::new();
         let mut stream = chunked::encode(body, size as u64, signed.chunks);
         while let Some(piece) = stream.next().await {
             encoded.extend_from_slice(&piece.expect("a piece"));
         }
-        assert_eq!(encoded.len() as u64, chunked::encoded_bytes(size as u64), "{size} bytes");
+        assert_eq!(
+            encoded.len() as u64,
+            chunked::encoded_bytes(size as u64),
+            "{size} bytes"
+        );
         assert_eq!(decode(&encoded), payload, "{size} bytes");
     }
 }
@@ -168,7 +211,10 @@ async fn signed_chunks_have_the_announced_length_and_form() {
 fn decode(mut encoded: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     loop {
-        let line = encoded.windows(2).position(|w| w == b"\r\n").expect("a chunk's head");
+        let line = encoded
+            .windows(2)
+            .position(|w| w == b"\r\n")
+            .expect("a chunk's head");
         let head = std::str::from_utf8(&encoded[..line]).expect("text");
         let (hex, signature) = head.split_once(";chunk-signature=").expect("a signature");
         assert_eq!(signature.len(), 64);
@@ -228,11 +274,19 @@ fn refusals_mean_what_they_say() {
     ] {
         let body = match code {
             "" => String::new(),
-            code => format!("<Error><Code>{code}</Code><Message>No &amp; no\u{7}</Message></Error>"),
+            code => {
+                format!("<Error><Code>{code}</Code><Message>No &amp; no\u{7}</Message></Error>")
+            }
         };
         let status = StatusCode::from_u16(status).expect("a status");
         let operation = "get";
-        let refusal = Refusal { operation, status, retry_after, body: &body, size };
+        let refusal = Refusal {
+            operation,
+            status,
+            retry_after,
+            body: &body,
+            size,
+        };
         let error = refusal.into_error();
         assert_eq!(error.kind, kind, "{status} {code}: {error}");
         assert_eq!(error.retry_after, retry_after);
@@ -253,7 +307,11 @@ fn retry_after_is_seconds_or_a_date() {
     ] {
         let mut headers = HeaderMap::new();
         headers.insert("retry-after", HeaderValue::from_static(text));
-        assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{text}");
+        assert_eq!(
+            retry_after(&headers, now),
+            seconds.map(Duration::from_secs),
+            "{text}"
+        );
     }
 }
 
@@ -297,23 +355,50 @@ fn content_ranges() {
 #[test]
 fn endpoints() {
     for (url, path_style, host, object) in [
-        ("https://s3.example.com", true, "s3.example.com", "/bucket/k%20/x"),
-        ("https://s3.example.com:443/", true, "s3.example.com", "/bucket/k%20/x"),
+        (
+            "https://s3.example.com",
+            true,
+            "s3.example.com",
+            "/bucket/k%20/x",
+        ),
+        (
+            "https://s3.example.com:443/",
+            true,
+            "s3.example.com",
+            "/bucket/k%20/x",
+        ),
         ("http://localhost:80", true, "localhost", "/bucket/k%20/x"),
         ("http://[::1]:9000", true, "[::1]:9000", "/bucket/k%20/x"),
-        ("https://s3.example.com:8443", false, "bucket.s3.example.com:8443", "/k%20/x"),
+        (
+            "https://s3.example.com:8443",
+            false,
+            "bucket.s3.example.com:8443",
+            "/k%20/x",
+        ),
     ] {
-        let config = S3Config { path_style, ..config(url) };
+        let config = S3Config {
+            path_style,
+            ..config(url)
+        };
         let endpoint = Endpoint::parse(&config).expect(url);
         assert_eq!(endpoint.host, host);
         assert_eq!(endpoint.object_path("k /x"), object);
     }
-    for url in ["", "s3.example.com", "ftp://x", "https://x/path", "https://x/?q", "https://u:p@x"]
-    {
+    for url in [
+        "",
+        "s3.example.com",
+        "ftp://x",
+        "https://x/path",
+        "https://x/?q",
+        "https://u:p@x",
+    ] {
         let error = Endpoint::parse(&config(url)).expect_err(url);
         assert!(!error.contains("u:p"), "{error}");
     }
-    let config = S3Config { key_prefix: "a/".into(), ..config("http://x") };
+    let config = S3Config {
+        key_prefix: "a/".into(),
+        ..config("http://x")
+    };
     let endpoint = Endpoint::parse(&config).expect("valid");
     assert_eq!(endpoint.object_path("k"), "/bucket/a/k");
     assert_eq!(endpoint.strip("a/k"), Some("k"));
@@ -322,10 +407,16 @@ fn endpoints() {
 
 #[test]
 fn nothing_secret_is_shown() {
-    let config = S3Config { session_token: Some("tok-tok".to_owned().into()), ..config("http://x") };
+    let config = S3Config {
+        session_token: Some("tok-tok".to_owned().into()),
+        ..config("http://x")
+    };
     let backend = S3Backend::new(&config, Arc::new(ManualClock::default())).expect("a backend");
     let shown = format!("{config:?} {backend:?}");
-    assert!(!shown.contains(secret().reveal()) && !shown.contains("tok-tok"), "{shown}");
+    assert!(
+        !shown.contains(secret().reveal()) && !shown.contains("tok-tok"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -333,10 +424,17 @@ fn a_bad_ca_bundle_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("ca.pem");
     let open = || {
-        let config = S3Config { ca_bundle: Some(path.clone()), ..config("https://x") };
+        let config = S3Config {
+            ca_bundle: Some(path.clone()),
+            ..config("https://x")
+        };
         S3Backend::new(&config, Arc::new(ManualClock::default())).map(drop)
     };
     assert!(open().expect_err("no file").contains("ca.pem"));
     std::fs::write(&path, "no certificate").expect("write");
-    assert!(open().expect_err("no certificate").contains("holds no certificate"));
+    assert!(
+        open()
+            .expect_err("no certificate")
+            .contains("holds no certificate")
+    );
 }

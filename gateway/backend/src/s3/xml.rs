@@ -23,7 +23,10 @@ impl Element {
 
     /// Text of the first child of a name.
     pub(super) fn text_of(&self, name: &str) -> Option<&str> {
-        self.children.iter().find(|child| child.name == name).map(|child| child.text.trim())
+        self.children
+            .iter()
+            .find(|child| child.name == name)
+            .map(|child| child.text.trim())
     }
 }
 
@@ -50,12 +53,18 @@ pub(super) fn parse(text: &str) -> Result<Element, String> {
                     return Err("elements are nested too deeply".to_owned());
                 }
                 let name = start.local_name().as_ref().to_owned();
-                open.push(Element { name, ..Element::default() });
+                open.push(Element {
+                    name,
+                    ..Element::default()
+                });
             }
             Event::Empty(start) => {
                 let name = start.local_name().as_ref().to_owned();
                 if let Some(parent) = open.last_mut() {
-                    parent.children.push(Element { name, ..Element::default() });
+                    parent.children.push(Element {
+                        name,
+                        ..Element::default()
+                    });
                 }
             }
             Event::End(_) => {
@@ -87,9 +96,11 @@ pub(super) fn parse(text: &str) -> Result<Element, String> {
         }
     }
     match (open.pop(), open.is_empty()) {
-        (Some(document), true) => {
-            document.children.into_iter().next().ok_or_else(|| "no element".to_owned())
-        }
+        (Some(document), true) => document
+            .children
+            .into_iter()
+            .next()
+            .ok_or_else(|| "no element".to_owned()),
         _ => Err("the document ends within an element".to_owned()),
     }
 }

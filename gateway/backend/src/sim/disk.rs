@@ -30,7 +30,9 @@ impl File {
     }
 
     pub(super) fn read(&self, offset: u64, buffer: &mut [u8]) -> usize {
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.cached.len());
+        let start = usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .min(self.cached.len());
         let bytes = buffer.len().min(self.cached.len() - start);
         buffer[..bytes].copy_from_slice(&self.cached[start..start + bytes]);
         bytes
@@ -53,7 +55,8 @@ impl File {
 
     fn touch(&mut self, start: usize, end: usize) {
         if start < end {
-            self.dirty.extend(start / SECTOR_BYTES..=(end - 1) / SECTOR_BYTES);
+            self.dirty
+                .extend(start / SECTOR_BYTES..=(end - 1) / SECTOR_BYTES);
         }
     }
 
@@ -67,7 +70,9 @@ impl File {
     /// Carries one sector to the platter, as far as the platter's length goes.
     fn keep(&mut self, sector: usize) {
         let start = sector * SECTOR_BYTES;
-        let end = (start + SECTOR_BYTES).min(self.cached.len()).min(self.durable.len());
+        let end = (start + SECTOR_BYTES)
+            .min(self.cached.len())
+            .min(self.durable.len());
         if start < end {
             self.durable[start..end].copy_from_slice(&self.cached[start..end]);
         }
@@ -120,7 +125,9 @@ struct Pending {
 
 impl Pending {
     fn places(&self) -> impl Iterator<Item = &Place> {
-        self.from.iter().chain(self.to.iter().map(|(place, _)| place))
+        self.from
+            .iter()
+            .chain(self.to.iter().map(|(place, _)| place))
     }
 }
 
@@ -134,7 +141,11 @@ pub(super) struct Disk {
 impl Default for Disk {
     fn default() -> Self {
         let nodes = HashMap::from([(ROOT, Node::Folder(Folder::default()))]);
-        Self { nodes, pending: Vec::new(), next: ROOT + 1 }
+        Self {
+            nodes,
+            pending: Vec::new(),
+            next: ROOT + 1,
+        }
     }
 }
 
@@ -212,7 +223,9 @@ impl Disk {
             self.folder_mut(*folder)?.cached.remove(name);
         }
         if let Some(((folder, name), inode)) = &change.to {
-            self.folder_mut(*folder)?.cached.insert(name.clone(), *inode);
+            self.folder_mut(*folder)?
+                .cached
+                .insert(name.clone(), *inode);
         }
         self.pending.push(change);
         Ok(())
@@ -226,7 +239,10 @@ impl Disk {
         let inode = self.next;
         self.next += 1;
         self.nodes.insert(inode, node);
-        self.change(Pending { from: None, to: Some((place, inode)) })?;
+        self.change(Pending {
+            from: None,
+            to: Some((place, inode)),
+        })?;
         Ok(inode)
     }
 
@@ -235,7 +251,8 @@ impl Disk {
     }
 
     pub(super) fn make_folder(&mut self, path: &str) -> io::Result<()> {
-        self.new_node(path, Node::Folder(Folder::default())).map(drop)
+        self.new_node(path, Node::Folder(Folder::default()))
+            .map(drop)
     }
 
     /// Finds or makes a file whose name is on the platter.
@@ -257,18 +274,26 @@ impl Disk {
         let (from, to) = (self.place(from)?, self.place(to)?);
         let inode = self.at(&from)?.ok_or_else(not_found)?;
         if let Some(target) = self.at(&to)?
-            && self.folder(target).is_ok_and(|folder| !folder.cached.is_empty())
+            && self
+                .folder(target)
+                .is_ok_and(|folder| !folder.cached.is_empty())
         {
             return Err(io::ErrorKind::DirectoryNotEmpty.into());
         }
-        self.change(Pending { from: Some(from), to: Some((to, inode)) })
+        self.change(Pending {
+            from: Some(from),
+            to: Some((to, inode)),
+        })
     }
 
     pub(super) fn unlink(&mut self, path: &str) -> io::Result<()> {
         let place = self.place(path)?;
         let inode = self.at(&place)?.ok_or_else(not_found)?;
         self.file(inode)?;
-        self.change(Pending { from: Some(place), to: None })
+        self.change(Pending {
+            from: Some(place),
+            to: None,
+        })
     }
 
     pub(super) fn remove_folder(&mut self, path: &str) -> io::Result<()> {
@@ -277,7 +302,10 @@ impl Disk {
         if !self.folder(inode)?.cached.is_empty() {
             return Err(io::ErrorKind::DirectoryNotEmpty.into());
         }
-        self.change(Pending { from: Some(place), to: None })
+        self.change(Pending {
+            from: Some(place),
+            to: None,
+        })
     }
 
     pub(super) fn read_folder(&self, path: &str) -> io::Result<Vec<FolderEntry>> {
@@ -357,7 +385,9 @@ impl Disk {
         let mut reached = BTreeSet::from([ROOT]);
         let mut open = vec![ROOT];
         while let Some(inode) = open.pop() {
-            let Ok(folder) = self.folder(inode) else { continue };
+            let Ok(folder) = self.folder(inode) else {
+                continue;
+            };
             for child in folder.cached.values() {
                 if reached.insert(*child) {
                     open.push(*child);

@@ -14,7 +14,9 @@ pub struct SimFile {
 
 impl std::fmt::Debug for SimFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SimFile").field("inode", &self.inode).finish_non_exhaustive()
+        f.debug_struct("SimFile")
+            .field("inode", &self.inode)
+            .finish_non_exhaustive()
     }
 }
 
@@ -32,7 +34,11 @@ impl SimFile {
     /// Fills `buffer` from `offset` on; [`io::ErrorKind::UnexpectedEof`] past the end.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         let read = self.fs.enter()?.disk.file(self.inode)?.read(offset, buffer);
-        if read < buffer.len() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+        if read < buffer.len() {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        } else {
+            Ok(())
+        }
     }
 
     /// Writes at `offset`, growing the file where needed. Not durable before a sync.

@@ -23,7 +23,11 @@ fn what_is_synced_survives_every_crash() {
         fs.open("d/a").expect("open").sync("s").expect("sync");
         fs.sync_folder("d", "s").expect("sync");
         fs.sync_folder("", "s").expect("sync");
-        assert_eq!(read(&fs.crash(seed), "d/a").as_deref(), Some(&b"bytes"[..]), "seed {seed}");
+        assert_eq!(
+            read(&fs.crash(seed), "d/a").as_deref(),
+            Some(&b"bytes"[..]),
+            "seed {seed}"
+        );
     }
 }
 
@@ -42,7 +46,10 @@ fn what_is_not_synced_is_lost_by_some_crash_and_kept_by_another() {
             fs.sync_folder("", "folder").expect("sync");
             kept += u32::from(read(&fs.crash(seed), "d/a").as_deref() == Some(b"bytes"));
         }
-        assert!((1..200).contains(&kept), "without {left_out}: kept in {kept} of 200");
+        assert!(
+            (1..200).contains(&kept),
+            "without {left_out}: kept in {kept} of 200"
+        );
     }
 }
 
@@ -59,7 +66,11 @@ fn a_rename_is_kept_or_lost_as_a_whole() {
         fs.rename("a/x", "b/x").expect("rename");
         let fs = fs.crash(seed);
         let found = ["a/x", "b/x"].map(|path| fs.read_folder(path).is_ok());
-        assert_eq!(found.iter().filter(|there| **there).count(), 1, "seed {seed}: {found:?}");
+        assert_eq!(
+            found.iter().filter(|there| **there).count(),
+            1,
+            "seed {seed}: {found:?}"
+        );
     }
 }
 
@@ -71,7 +82,11 @@ fn handles_from_before_a_crash_are_dead() {
     let after = fs.kill();
     assert!(file.len().is_err());
     assert!(fs.read_folder("").is_err());
-    assert_eq!(read(&after, "a").as_deref(), Some(&b"x"[..]), "a kill loses nothing");
+    assert_eq!(
+        read(&after, "a").as_deref(),
+        Some(&b"x"[..]),
+        "a kill loses nothing"
+    );
 }
 
 #[test]
@@ -101,10 +116,17 @@ fn random_access_files_keep_synced_pages_and_may_tear_others() {
         assert_eq!(file.len().expect("len"), 4096);
         let mut page = [0; 2048];
         file.read_at(0, &mut page).expect("read");
-        assert_eq!(page[..1024], [1; 1024], "what was synced and not written since");
+        assert_eq!(
+            page[..1024],
+            [1; 1024],
+            "what was synced and not written since"
+        );
         let new = page[1024..].iter().filter(|b| **b == 2).count();
         torn += u32::from(new == 512);
-        assert!(file.read_at(4000, &mut [0; 97]).is_err(), "a read past the end");
+        assert!(
+            file.read_at(4000, &mut [0; 97]).is_err(),
+            "a read past the end"
+        );
     }
     assert!(torn > 10, "torn in {torn} of 100");
 }

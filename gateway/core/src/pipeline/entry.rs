@@ -1,5 +1,6 @@
 //! The record of one request, from its first byte to its answer's last.
 
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -92,7 +93,7 @@ impl Entry {
             _ => 0,
         };
         if let Some((_, Some(bucket), key)) = operation.needs().into_iter().next_back() {
-            let key = key.unwrap_or_default().escape_debug();
+            let key = shown(key.unwrap_or_default());
             self.trace.resource(format!("{bucket}/{key}"));
         }
     }
@@ -169,24 +170,34 @@ impl Body for Recorded {
     }
 }
 
-/// Path and query without anything secret; control characters cannot occur in a parsed URI,
-/// and stay percent-encoded.
+/// Path and query without anything secret.
 fn loggable_target<B>(request: &Request<B>) -> String {
-    let path = request.uri().path();
+    let path = shown(request.uri().path());
     let Some(query) = request.uri().query() else {
-        return path.escape_debug().to_string();
+        return path.into_owned();
     };
-    let shown = query
-        .split('&')
-        .map(|parameter| match parameter.split_once('=') {
-            Some((name, _)) if is_secret(name) => format!("{name}=-"),
-            _ => parameter.escape_debug().to_string(),
-        });
-    format!(
-        "{}?{}",
-        path.escape_debug(),
-        shown.collect::<Vec<_>>().join("&")
-    )
+    let mut target = path.into_owned();
+    for (nth, parameter) in query.split('&').enumerate() {
+        target.push(if nth == 0 { '?' } else { '&' });
+        match parameter.split_once('=') {
+            Some((name, _)) if is_secret(name) => {
+                target.push_str(name);
+                target.push_str("=-");
+            }
+            _ => target.push_str(&shown(parameter)),
+        }
+    }
+    target
+}
+
+/// Text from a client, fit for a log: what is not plain ASCII is escaped.
+fn shown(text: &str) -> Cow<'_, str> {
+    let plain = |b: u8| b == b' ' || (b.is_ascii_graphic() && !b"\"'\\".contains(&b));
+    if text.bytes().all(plain) {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(text.escape_debug().to_string())
+    }
 }
 
 fn is_secret(name: &str) -> bool {

@@ -7,12 +7,14 @@ use weir_types::record::{CopyRecord, CopyState};
 use crate::gateway::Gateway;
 use crate::observe::OperationClass;
 
-/// How often one read asks the same copy: once more after a connection broke.
+/// How often one read asks the same copy without getting on: once more after a connection
+/// broke.
 const TRIES_PER_COPY: usize = 2;
 
-/// The copies that are still worth asking, best first.
+/// The copies that are still worth asking, the next one first.
 pub(super) struct Choice {
-    left: VecDeque<CopyRecord>,
+    /// Each with how often it was asked since the read last got on. They take turns.
+    left: VecDeque<(CopyRecord, usize)>,
 }
 
 impl Choice {
@@ -28,20 +30,30 @@ impl Choice {
                 (copy.state == CopyState::Suspect, !healthy, latency)
             });
         }
-        let rounds = order.len() * TRIES_PER_COPY;
         Self {
-            left: order.into_iter().cycle().take(rounds).collect(),
+            left: order.into_iter().map(|copy| (copy, 0)).collect(),
         }
     }
 
-    /// The next copy to ask; `None` when all have failed.
+    /// The next copy to ask; `None` when all have failed. Whoever was asked last is asked
+    /// again only after all others.
     pub(super) fn next(&mut self) -> Option<CopyRecord> {
-        self.left.pop_front()
+        let (copy, tries) = self.left.pop_front_if(|(_, tries)| *tries < TRIES_PER_COPY)?;
+        self.left.push_back((copy.clone(), tries + 1));
+        Some(copy)
+    }
+
+    /// A block arrived: a long read may outlive many connections, so what failed before it
+    /// counts no longer. Tries stay bounded, by those between two blocks.
+    pub(super) fn got_on(&mut self) {
+        for (_, tries) in &mut self.left {
+            *tries = 0;
+        }
     }
 
     /// Never asks this copy again.
     pub(super) fn drop_copy(&mut self, copy: &CopyRecord) {
         self.left
-            .retain(|c| (&c.backend, c.attempt) != (&copy.backend, copy.attempt));
+            .retain(|(c, _)| (&c.backend, c.attempt) != (&copy.backend, copy.attempt));
     }
 }

@@ -26,11 +26,18 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         ["list"] => servers::list().map(|lines| lines.iter().for_each(|line| println!("{line}"))),
         ["stop"] => servers::stop_detached(None),
         ["stop", name] => servers::stop_detached(Some(name)),
-        ["run", kind] => hold(kind.parse()?, paths::fresh_folder(kind)?, until_input_ends),
+        ["run", kind] => hold_in_scratch(kind.parse()?),
         ["run", kind, folder] => hold(kind.parse()?, PathBuf::from(folder), until_input_ends),
         ["keep", kind, folder] => hold(kind.parse()?, PathBuf::from(folder), until_it_ends),
         _ => Err(USAGE.to_owned()),
     }
+}
+
+/// Runs a server whose data goes with it.
+fn hold_in_scratch(kind: Kind) -> Result<()> {
+    let folder = paths::fresh_folder(kind.name())?;
+    hold(kind, folder.clone(), until_input_ends)?;
+    std::fs::remove_dir_all(&folder).map_err(|e| format!("cannot remove {}: {e}", folder.display()))
 }
 
 /// Starts a server, says where it is, and ends it once `wait` is over.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use weir_types::backend::{Backend, BackendError};
+use weir_types::backend::{Backend, BackendError, BackendErrorKind};
 use weir_types::id::BackendId;
 
 pub use breaker::Breaker;
@@ -75,6 +75,22 @@ impl BackendHandle {
         self.breaker(class).is_closed()
     }
 
+    /// Tries a backend whose read breaker is open and due, beside whatever the caller does:
+    /// reads that another copy can serve pass it by, and would never find out that it is
+    /// back. At most one try is under way, however many ask.
+    pub(crate) fn probe_reads(self: &Arc<Self>) {
+        let class = OperationClass::Read;
+        if self.is_healthy(class) || !self.admits(class) {
+            return;
+        }
+        let handle = Arc::clone(self);
+        tokio::spawn(async move {
+            let owner = handle.backend.read_owner();
+            // The breaker has learned of it; nobody else asks.
+            let _told = handle.call("read_owner", class, owner).await;
+        });
+    }
+
     /// Slots for the background; requests of clients do not pass through them.
     pub fn background_slots(&self) -> &Arc<Semaphore> {
         &self.background
@@ -100,7 +116,14 @@ impl BackendHandle {
         call: impl Future<Output = Result<T, BackendError>>,
     ) -> Result<T, BackendError> {
         let started = Instant::now();
+        let mut waiting = Waiting {
+            handle: self,
+            class,
+            since: started,
+            is_answered: false,
+        };
         let result = call.await;
+        waiting.is_answered = true;
         let took = started.elapsed();
         let error = result.as_ref().err();
         self.observer.backend_call(&BackendCall {
@@ -121,7 +144,7 @@ impl BackendHandle {
     pub fn learn(&self, class: OperationClass, error: Option<&BackendError>) {
         let changed = match error {
             Some(error) if error.is_failure() => self.breaker(class).failed(error.retry_after),
-            Some(error) if error.kind == weir_types::backend::BackendErrorKind::Source => None,
+            Some(error) if error.kind == BackendErrorKind::Source => None,
             _ => self.breaker(class).succeeded(),
         };
         if let Some(open) = changed {
@@ -140,6 +163,31 @@ impl BackendHandle {
             Some(old) => (old * 7 + took) / 8,
             None => took,
         });
+    }
+}
+
+/// A read that was not answered for so long speaks against the backend, even when whoever
+/// asked has gone: clients often give up before a backend's own timeout does, and nothing
+/// would ever be learned of one that hangs.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+
+/// A call that has not been answered yet.
+struct Waiting<'a> {
+    handle: &'a BackendHandle,
+    class: OperationClass,
+    since: Instant,
+    is_answered: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        // A write may have waited for its own source.
+        let silent = !self.is_answered && self.class == OperationClass::Read;
+        if silent && self.since.elapsed() >= SILENCE_MAX {
+            let silence = "no answer came before the caller gave up";
+            let error = BackendError::new(BackendErrorKind::Unavailable, silence);
+            self.handle.learn(self.class, Some(&error));
+        }
     }
 }
 
@@ -200,3 +248,6 @@ impl Backends {
         self.ordered.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;

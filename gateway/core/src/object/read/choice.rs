@@ -23,6 +23,12 @@ impl Choice {
     pub(super) fn among(gateway: &Gateway, copies: &[CopyRecord]) -> Self {
         let mut order: Vec<_> = copies.to_vec();
         if order.len() > 1 {
+            // A single copy is asked in any case.
+            for copy in copies {
+                if let Some(handle) = gateway.backends.get(&copy.backend) {
+                    handle.probe_reads();
+                }
+            }
             order.sort_by_cached_key(|copy| {
                 let handle = gateway.backends.get(&copy.backend);
                 let healthy = handle.is_some_and(|b| b.is_healthy(OperationClass::Read));
@@ -38,7 +44,9 @@ impl Choice {
     /// The next copy to ask; `None` when all have failed. Whoever was asked last is asked
     /// again only after all others.
     pub(super) fn next(&mut self) -> Option<CopyRecord> {
-        let (copy, tries) = self.left.pop_front_if(|(_, tries)| *tries < TRIES_PER_COPY)?;
+        let (copy, tries) = self
+            .left
+            .pop_front_if(|(_, tries)| *tries < TRIES_PER_COPY)?;
         self.left.push_back((copy.clone(), tries + 1));
         Some(copy)
     }

@@ -169,6 +169,7 @@ impl BlobReader {
                 Ok((source, chunks)) => {
                     self.queue(chunks, self.fetch.start);
                     self.fetch.start = until;
+                    self.choice.got_on();
                     self.source = Some(source);
                     return Ok(());
                 }
@@ -339,3 +340,6 @@ async fn take_block(
         _ => Ok((source, chunks)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,5 +46,5 @@ fn blobs_travel_in_pieces_that_backends_take() {
     check(&blob(17, &[(9, 17)]), 5 * GIB, 1);
     check(&blob(30, &[(2, 10), (5, 20)]), 5 * GIB, 2);
     check(&blob(3 * BLOCK_BYTES + 1, &[]), BLOCK_BYTES, 4);
-    check(&blob(48_000 * GIB, &[]), 5 * GIB, 9_999);
+    check(&blob(48_000 * GIB, &[]), 5 * GIB, 10_000);
 }

@@ -6,6 +6,7 @@ end of a pipe, servers because `xtask servers run` waits for the end of its stan
 
 import json
 import os
+import random
 import re
 import select
 import shutil
@@ -67,13 +68,14 @@ def program(name):
 
 
 def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    """Ports below those of outgoing connections, so that none of these takes one meanwhile."""
+    free = set()
+    while len(free) < count:
+        port = random.randrange(12_000, 32_000)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                free.add(port)
+    return list(free)
 
 
 class Gateway:

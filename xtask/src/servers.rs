@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::Result;
@@ -174,15 +175,26 @@ fn answers(port: u16) -> bool {
         && &first == b"HTTP/"
 }
 
-/// Distinct loopback ports that nobody listened on a moment ago.
+/// Ports below those that systems give to outgoing connections (32768 and up on Linux, 49152
+/// elsewhere): a port found free there stays free but for other listeners.
+const PORTS: std::ops::Range<u32> = 12_000..32_000;
+
+/// Distinct loopback ports that nobody listens on. Each process begins to look at another
+/// place, so that parallel tests do not meet.
 pub fn free_ports(count: usize) -> Result<Vec<u16>> {
-    let listeners: Vec<TcpListener> = (0..count)
-        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
-        .collect::<Result<_, _>>()
-        .map_err(|e| format!("no free port on 127.0.0.1: {e}"))?;
-    listeners
-        .iter()
-        .map(|listener| listener.local_addr().map(|address| address.port()))
-        .collect::<Result<_, _>>()
-        .map_err(|e| format!("no local address: {e}"))
+    static LOOKED_AT: AtomicU32 = AtomicU32::new(0);
+    let mut free = Vec::with_capacity(count);
+    for _ in PORTS {
+        if free.len() == count {
+            return Ok(free);
+        }
+        let step = std::process::id().wrapping_mul(7919);
+        let at = step.wrapping_add(LOOKED_AT.fetch_add(1, Ordering::Relaxed));
+        let port = PORTS.start + at % (PORTS.end - PORTS.start);
+        let port = u16::try_from(port).expect("the range ends below 65536");
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            free.push(port);
+        }
+    }
+    Err("no free port on 127.0.0.1".to_owned())
 }

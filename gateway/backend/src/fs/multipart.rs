@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -35,9 +36,20 @@ impl Default for UploadLocks {
 }
 
 impl UploadLocks {
-    fn of(&self, upload: FsUpload) -> &Mutex<()> {
+    pub(super) fn of(&self, upload: FsUpload) -> &Mutex<()> {
         let index = usize::from(upload.0.to_le_bytes()[0]);
         &self.0[index % LOCKS]
+    }
+}
+
+/// Whoever waits for a part to be stored; says so when it waits no longer. Jobs run on when
+/// their futures are dropped, and one that is late must not replace what came after it.
+#[derive(Default)]
+struct Caller(Arc<AtomicBool>);
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 
@@ -83,8 +95,15 @@ impl FsBackend {
         let tag = self.entropy.u128().to_be_bytes();
         let (layer, locks) = (Arc::clone(&self.layer), Arc::clone(&self.locks));
         let missing = unknown(upload);
+        let caller = Caller::default();
+        let gone = Arc::clone(&caller.0);
         let place = move |temp: TempFile| {
             let _alone = locks.of(id).lock();
+            // The same part may have been sent again, and stored, since.
+            if gone.load(Ordering::SeqCst) {
+                let message = "fs: the part was given up";
+                return Err(BackendError::new(BackendErrorKind::Unavailable, message));
+            }
             let path = format!("{folder}/{}", layout::part_name(number));
             match temp.rename(&path) {
                 Ok(()) => {}

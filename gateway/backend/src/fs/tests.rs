@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use weir_types::backend::{Backend, BackendErrorKind, BackendPart};
 use weir_types::body::PutStream;
 use weir_types::entropy::SeededEntropy;
 use weir_types::id::{BackendKey, BlobId, PartNumber, SiteId};
 
 use super::FsBackend;
+use super::layout::FsUpload;
 use crate::FsConfig;
 use crate::conformance;
 use crate::sim::SimFs;
@@ -336,4 +337,32 @@ async fn complete_refuses_parts_that_are_not_what_was_named() {
         .complete_upload(&key, &upload, &[part(1, 2, &etag)])
         .await
         .expect("the right one");
+}
+
+#[tokio::test]
+async fn a_part_that_was_given_up_replaces_nothing_later() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = FsConfig {
+        threads_max: 1,
+        ..FsConfig::at(folder.path())
+    };
+    let entropy = Arc::new(SeededEntropy::new(1));
+    let backend = FsBackend::open(&config, entropy).expect("the directory opens");
+    let key = key("here", 1);
+    let upload = backend.create_upload(&key).await.expect("begins");
+    let id = FsUpload::parse(&upload).expect("an id of ours");
+    let number = |number| PartNumber::new(number).expect("a number");
+    {
+        // The job is under way and cannot end before its caller has gone.
+        let _alone = backend.locks.of(id).lock();
+        let put = backend.put_part(&key, &upload, number(1), 4, body(b"late"));
+        assert!(put.now_or_never().is_none());
+    }
+    // There is one thread: this job waits for the other's end.
+    let put = backend.put_part(&key, &upload, number(2), 3, body(b"two"));
+    put.await.expect("is stored");
+    let parts: Vec<String> = tree(&folder.path().join(id.folder(&key)))
+        .into_iter()
+        .collect();
+    assert_eq!(parts, ["00002"]);
 }

@@ -44,7 +44,11 @@ pub(super) fn begin_complete(
         UploadState::Open => {}
         UploadState::Completing { parts: chosen, .. } if *chosen == numbers => {
             require_parts(txn, id, parts)?;
-            return Ok(Applied::Completing(Box::new(upload)));
+            let upload = Box::new(upload);
+            return Ok(Applied::Completing {
+                upload,
+                first: false,
+            });
         }
         UploadState::Completing { .. } | UploadState::Aborting => {
             return refuse(Refusal::NoSuchUpload);
@@ -63,7 +67,11 @@ pub(super) fn begin_complete(
     };
     put(txn, &upload);
     outbox::enqueue(txn, Work::Complete { upload: id }, now, resume_at);
-    Ok(Applied::Completing(Box::new(upload)))
+    let upload = Box::new(upload);
+    Ok(Applied::Completing {
+        upload,
+        first: true,
+    })
 }
 
 pub(super) fn abort(txn: &mut Txn<'_>, id: UploadId, now: Timestamp) -> Result<(), IndexError> {

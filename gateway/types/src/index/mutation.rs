@@ -326,8 +326,14 @@ pub enum Applied {
         /// Commit sequence of the delete; `None` when the key had no current version.
         seq: Option<Seq>,
     },
-    /// The upload as it is completing now.
-    Completing(Box<UploadRecord>),
+    /// A Complete was accepted.
+    Completing {
+        /// The upload as it is completing now.
+        upload: Box<UploadRecord>,
+        /// Whether it was open until then. Of several Completes exactly one hears `true`:
+        /// nobody asked the backend before it.
+        first: bool,
+    },
 }
 
 /// What did not hold.

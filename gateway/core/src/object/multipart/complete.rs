@@ -69,7 +69,6 @@ impl Gateway {
         if upload.state == UploadState::Aborting {
             return Err(ErrorCode::NoSuchUpload.into());
         }
-        let first = upload.state == UploadState::Open;
         let known = self.all_parts(&upload).await?;
         let draft = draw_up(&upload, complete, &known, &self.settings, &self.site)?;
         let backend = &leg(&upload)?.backend;
@@ -92,12 +91,13 @@ impl Gateway {
             now,
             resume_at: now.plus(RESUME_AFTER),
         };
-        let Applied::Completing(upload) = self.apply(begin).await? else {
+        let Applied::Completing { upload, first } = self.apply(begin).await? else {
             tracing::error!("the index answered BeginComplete with something else");
             return Err(ErrorCode::InternalError.into());
         };
         self.crash.pass("complete:accepted").await;
-        // The first to ask knows that no earlier try is still at work in the backend.
+        // The first to be accepted knows that no other try is at work in the backend; two that
+        // came together must not both believe it.
         let lost = if first { Lost::Final } else { Lost::MayTurnUp };
         self.finish_upload(&upload, lost)
             .await

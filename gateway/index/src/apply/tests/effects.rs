@@ -488,12 +488,20 @@ fn a_complete_turns_chosen_parts_into_segments_and_forgets_the_rest() {
         );
     }
     let complete = || begin_complete(1, &[(2, 1), (7, 1)]);
-    let Applied::Completing(completing) = must(&index, complete()) else {
-        panic!("completing")
+    let Applied::Completing {
+        upload,
+        first: true,
+    } = must(&index, complete())
+    else {
+        panic!("completing, and the first to be accepted")
     };
-    assert!(matches!(completing.state, UploadState::Completing { .. }));
+    assert!(matches!(upload.state, UploadState::Completing { .. }));
     let depth_before = entries(&index).len();
-    assert_eq!(must(&index, complete()), Applied::Completing(completing));
+    let again = Applied::Completing {
+        upload,
+        first: false,
+    };
+    assert_eq!(must(&index, complete()), again);
     assert_eq!(
         entries(&index).len(),
         depth_before,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use weir_types::backend::{Backend, BackendError, BackendErrorKind};
 use weir_types::id::BackendId;
 
@@ -77,7 +77,7 @@ impl BackendHandle {
 
     /// Tries a backend whose read breaker is open and due, beside whatever the caller does:
     /// reads that another copy can serve pass it by, and would never find out that it is
-    /// back. At most one try is under way, however many ask.
+    /// back. However many ask, tries are few: the breaker spaces them, and each ends soon.
     pub(crate) fn probe_reads(self: &Arc<Self>) {
         let class = OperationClass::Read;
         if self.is_healthy(class) || !self.admits(class) {
@@ -86,8 +86,9 @@ impl BackendHandle {
         let handle = Arc::clone(self);
         tokio::spawn(async move {
             let owner = handle.backend.read_owner();
-            // The breaker has learned of it; nobody else asks.
-            let _told = handle.call("read_owner", class, owner).await;
+            let asked = handle.call("read_owner", class, owner);
+            // The breaker learns of it, of silence too; nobody else asks.
+            let _learned = timeout(SILENCE_MAX, asked).await;
         });
     }
 

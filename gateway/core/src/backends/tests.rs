@@ -1,4 +1,3 @@
-use tokio::time::timeout;
 use weir_backend::memory::MemoryBackend;
 
 use super::*;

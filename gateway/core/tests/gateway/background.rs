@@ -25,23 +25,38 @@ fn in_memory(seed: u64, story: impl AsyncFnOnce(&World, &Life)) {
 }
 
 async fn blob_of(life: &Life, key: &str) -> BlobRecord {
-    let found = life.gateway.index().lookup(&life.client.bucket, &object_key(key)).await;
+    let found = life
+        .gateway
+        .index()
+        .lookup(&life.client.bucket, &object_key(key))
+        .await;
     *found.expect("readable").blob.expect("the key is there")
 }
 
 /// Number of the backend that holds the blob's copy at `position`.
 fn holder(blob: &BlobRecord, position: usize) -> usize {
     let id = &blob.copies[position].backend;
-    (0..3).find(|number| backend_id(*number) == *id).expect("one of three")
+    (0..3)
+        .find(|number| backend_id(*number) == *id)
+        .expect("one of three")
 }
 
 async fn outbox(life: &Life) -> Vec<OutboxEntry> {
     let far = Timestamp::from_millis(u64::MAX / 2);
-    life.gateway.index().due(far, 10_000).await.expect("readable")
+    life.gateway
+        .index()
+        .due(far, 10_000)
+        .await
+        .expect("readable")
 }
 
 async fn read(life: &Life, key: &str) -> Vec<u8> {
-    life.client.get(key).await.expect("reads").expect("is there").0
+    life.client
+        .get(key)
+        .await
+        .expect("reads")
+        .expect("is there")
+        .0
 }
 
 #[test]
@@ -53,17 +68,32 @@ fn objects_get_their_copies_whatever_their_size() {
             life.make_bucket().await;
             for size in [0, 1, 1024, 1025, 262_144, 262_145, 1_000_000] {
                 let key = format!("put/{size}");
-                life.client.put(&key, &Dice::new(size).bytes(size)).await.expect("is put");
+                life.client
+                    .put(&key, &Dice::new(size).bytes(size))
+                    .await
+                    .expect("is put");
             }
-            let id = life.client.create_upload("parts", None).await.expect("begins").upload_id;
+            let id = life
+                .client
+                .create_upload("parts", None)
+                .await
+                .expect("begins")
+                .upload_id;
             let mut parts = Vec::new();
             for (number, size) in [(1, 700_000), (2, 1000), (9, 300_000)] {
                 let bytes = Dice::new(size).bytes(size);
-                let part = life.client.part("parts", id, number, &bytes).await.expect("taken");
+                let part = life
+                    .client
+                    .part("parts", id, number, &bytes)
+                    .await
+                    .expect("taken");
                 parts.push((number, part.etag));
             }
             let complete = life.client.completion("parts", id, &parts);
-            life.client.complete(complete).await.expect("becomes an object");
+            life.client
+                .complete(complete)
+                .await
+                .expect("becomes an object");
             at_rest(&life).await;
             let blob = blob_of(&life, "parts").await;
             assert_eq!(blob.copies.len(), usize::from(copies));
@@ -80,7 +110,10 @@ fn work_waits_for_a_backend_that_is_down() {
             world.fail(number, BackendOperation::Put, u64::MAX, down);
         }
         for number in 0..50 {
-            life.client.put(&format!("{number}"), &[number; 100]).await.expect("b0 takes it");
+            life.client
+                .put(&format!("{number}"), &[number; 100])
+                .await
+                .expect("b0 takes it");
         }
         let background = life.start_background();
         sleep(Duration::from_secs(1800)).await;
@@ -91,7 +124,11 @@ fn work_waits_for_a_backend_that_is_down() {
         };
         let waiting = replicas().await;
         assert_eq!(waiting.len(), 50, "nothing is given up");
-        assert!(waiting.iter().any(|e| e.last_error.as_deref().is_some_and(|e| e.contains("injected"))));
+        assert!(waiting.iter().any(|e| {
+            e.last_error
+                .as_deref()
+                .is_some_and(|e| e.contains("injected"))
+        }));
         // Pauses grow: half an hour of trying is few tries, and most of it waits for breakers.
         assert!(waiting.iter().all(|e| e.attempts < 60), "{waiting:#?}");
         world.calm();
@@ -108,9 +145,16 @@ fn one_that_fails_holds_up_no_other() {
     in_memory(5, async |world, life| {
         life.client.put("broken", &[7; 5000]).await.expect("is put");
         let broken = blob_of(life, "broken").await;
-        assert!(world.memory(holder(&broken, 0)).rot(broken.copies[0].key.as_str(), 17));
+        assert!(
+            world
+                .memory(holder(&broken, 0))
+                .rot(broken.copies[0].key.as_str(), 17)
+        );
         for number in 0..20 {
-            life.client.put(&format!("{number}"), &[number; 3000]).await.expect("is put");
+            life.client
+                .put(&format!("{number}"), &[number; 3000])
+                .await
+                .expect("is put");
         }
         let background = life.start_background();
         sleep(Duration::from_secs(3600)).await;
@@ -119,12 +163,26 @@ fn one_that_fails_holds_up_no_other() {
         }
         // The only copy stays, however wrong it looks, and so does the wish for another.
         let blob = blob_of(life, "broken").await;
-        assert_eq!((blob.copies.len(), blob.copies[0].state), (1, CopyState::Suspect));
+        assert_eq!(
+            (blob.copies.len(), blob.copies[0].state),
+            (1, CopyState::Suspect)
+        );
         let waiting = outbox(life).await;
-        assert_eq!(waiting.len(), 2, "replicate and repair, and no traces elsewhere");
-        assert!(waiting.iter().all(|entry| entry.last_error.is_some()), "{waiting:#?}");
+        assert_eq!(
+            waiting.len(),
+            2,
+            "replicate and repair, and no traces elsewhere"
+        );
+        assert!(
+            waiting.iter().all(|entry| entry.last_error.is_some()),
+            "{waiting:#?}"
+        );
         // It is made good again: nothing is wrong any more.
-        assert!(world.memory(holder(&broken, 0)).rot(broken.copies[0].key.as_str(), 17));
+        assert!(
+            world
+                .memory(holder(&broken, 0))
+                .rot(broken.copies[0].key.as_str(), 17)
+        );
         come_to_rest(life).await;
         background.stop().await;
         require_laws(life).await.expect("the laws hold");
@@ -136,8 +194,12 @@ fn one_that_fails_holds_up_no_other() {
 fn copies_that_are_wrong_or_missing_are_replaced() {
     type Harm = fn(&World, usize, &str);
     let harms: &[(&str, Harm)] = &[
-        ("rotten", |world, number, key| assert!(world.memory(number).rot(key, 270_000))),
-        ("missing", |world, number, key| assert!(world.memory(number).lose(key))),
+        ("rotten", |world, number, key| {
+            assert!(world.memory(number).rot(key, 270_000))
+        }),
+        ("missing", |world, number, key| {
+            assert!(world.memory(number).lose(key))
+        }),
     ];
     for (name, harm) in harms {
         in_memory(6, async |world, life| {
@@ -154,7 +216,13 @@ fn copies_that_are_wrong_or_missing_are_replaced() {
             world.calm();
             at_rest(life).await;
             let after = blob_of(life, "key").await;
-            assert!(after.copies.iter().all(|copy| copy.key != before.copies[0].key), "{name}");
+            assert!(
+                after
+                    .copies
+                    .iter()
+                    .all(|copy| copy.key != before.copies[0].key),
+                "{name}"
+            );
             assert!(read(life, "key").await == bytes, "{name}");
         });
     }
@@ -168,11 +236,19 @@ fn a_suspect_that_reads_well_is_good_again() {
         at_rest(life).await;
         let before = blob_of(life, "key").await;
         world.fail_everywhere(BackendOperation::Get, 1, Fault::Corrupt { offset: 5 });
-        assert!(life.client.get("key").await.is_err(), "both copies are read wrong once");
+        assert!(
+            life.client.get("key").await.is_err(),
+            "both copies are read wrong once"
+        );
         world.calm();
         sleep(Duration::from_millis(1)).await;
         let suspected = blob_of(life, "key").await;
-        assert!(suspected.copies.iter().all(|copy| copy.state == CopyState::Suspect));
+        assert!(
+            suspected
+                .copies
+                .iter()
+                .all(|copy| copy.state == CopyState::Suspect)
+        );
         at_rest(life).await;
         assert_eq!(blob_of(life, "key").await.copies, before.copies);
         assert!(read(life, "key").await == bytes);
@@ -193,9 +269,21 @@ fn a_deleted_object_stays_for_its_readers() {
             part: None,
             conditions: ReadConditions::default(),
         };
-        let opened = life.client.run(Operation::GetObject(Box::new(get))).await.expect("opens");
-        let Outcome::Read(mut reader) = opened else { panic!("not a read") };
-        let mut seen = reader.body.next().await.expect("has bytes").expect("reads").to_vec();
+        let opened = life
+            .client
+            .run(Operation::GetObject(Box::new(get)))
+            .await
+            .expect("opens");
+        let Outcome::Read(mut reader) = opened else {
+            panic!("not a read")
+        };
+        let mut seen = reader
+            .body
+            .next()
+            .await
+            .expect("has bytes")
+            .expect("reads")
+            .to_vec();
         life.client.delete("key", None).await.expect("is deleted");
         sleep(Duration::from_secs(3600)).await;
         assert_eq!(life.client.get("key").await, Ok(None));
@@ -233,7 +321,10 @@ fn a_write_that_lands_late_is_removed() {
             let background = life.start_background();
             sleep(Duration::from_secs(60)).await;
             let thawed: usize = (0..3).map(|number| world.memory(number).thaw()).sum();
-            assert_eq!(thawed, 1, "the write lands after its bytes were first deleted");
+            assert_eq!(
+                thawed, 1,
+                "the write lands after its bytes were first deleted"
+            );
             come_to_rest(life).await;
             // Uploads live for two hours.
             sleep(Duration::from_secs(7300)).await;
@@ -262,7 +353,10 @@ fn a_backend_that_is_not_configured_is_waited_for() {
         background.stop().await;
         let waiting = outbox(&life).await;
         assert_eq!(waiting.len(), 1, "{waiting:#?}");
-        assert_eq!(waiting[0].last_error.as_deref(), Some("the backend b1 is not configured"));
+        assert_eq!(
+            waiting[0].last_error.as_deref(),
+            Some("the backend b1 is not configured")
+        );
     });
     world.configure(1);
     world.live(CrashPoints::none(), async |life| {
@@ -279,18 +373,40 @@ fn nobody_waits_for_one_slow_backend() {
     world.live(CrashPoints::none(), async |life| {
         life.make_bucket().await;
         for number in 0..60 {
-            life.client.put(&format!("{number}"), &[number; 10]).await.expect("is put");
+            life.client
+                .put(&format!("{number}"), &[number; 10])
+                .await
+                .expect("is put");
         }
         at_rest(&life).await;
-        world.fail(1, BackendOperation::Delete, u64::MAX, Fault::Slow(Duration::from_secs(60)));
+        world.fail(
+            1,
+            BackendOperation::Delete,
+            u64::MAX,
+            Fault::Slow(Duration::from_secs(60)),
+        );
         for number in 0..60 {
-            life.client.delete(&format!("{number}"), None).await.expect("is deleted");
+            life.client
+                .delete(&format!("{number}"), None)
+                .await
+                .expect("is deleted");
         }
         let background = life.start_background();
         sleep(Duration::from_secs(180)).await;
-        assert_eq!(held(&*life.backends[0]).await.len(), 0, "the others are done");
-        assert_eq!(held(&*life.backends[2]).await.len(), 0, "the others are done");
-        assert!(held(&*life.backends[1]).await.len() > 40, "the slow one is slow");
+        assert_eq!(
+            held(&*life.backends[0]).await.len(),
+            0,
+            "the others are done"
+        );
+        assert_eq!(
+            held(&*life.backends[2]).await.len(),
+            0,
+            "the others are done"
+        );
+        assert!(
+            held(&*life.backends[1]).await.len() > 40,
+            "the slow one is slow"
+        );
         come_to_rest(&life).await;
         background.stop().await;
         require_laws(&life).await.expect("the laws hold");
@@ -300,13 +416,27 @@ fn nobody_waits_for_one_slow_backend() {
 #[test]
 fn abandoned_uploads_leave_nothing() {
     in_memory(12, async |world, life| {
-        let id = life.client.create_upload("key", None).await.expect("begins").upload_id;
-        life.client.part("key", id, 1, &[1; 5000]).await.expect("is taken");
+        let id = life
+            .client
+            .create_upload("key", None)
+            .await
+            .expect("begins")
+            .upload_id;
+        life.client
+            .part("key", id, 1, &[1; 5000])
+            .await
+            .expect("is taken");
         let background = life.start_background();
         sleep(Duration::from_secs(7000)).await;
-        assert!(life.client.part("key", id, 2, &[2; 10]).await.is_ok(), "not yet");
+        assert!(
+            life.client.part("key", id, 2, &[2; 10]).await.is_ok(),
+            "not yet"
+        );
         sleep(Duration::from_secs(300)).await;
-        assert!(life.client.part("key", id, 3, &[3; 10]).await.is_err(), "by now");
+        assert!(
+            life.client.part("key", id, 3, &[3; 10]).await.is_err(),
+            "by now"
+        );
         come_to_rest(life).await;
         background.stop().await;
         require_laws(life).await.expect("the laws hold");
@@ -317,13 +447,27 @@ fn abandoned_uploads_leave_nothing() {
 #[test]
 fn a_background_that_is_stopped_leaves_its_work() {
     in_memory(13, async |world, life| {
-        world.fail_everywhere(BackendOperation::Put, u64::MAX, Fault::Slow(Duration::from_secs(3600)));
+        world.fail_everywhere(
+            BackendOperation::Put,
+            u64::MAX,
+            Fault::Slow(Duration::from_secs(3600)),
+        );
         world.fail(0, BackendOperation::Put, 0, Fault::Hang);
-        life.client.put("key", &[1; 100]).await.expect("b0 takes it");
+        life.client
+            .put("key", &[1; 100])
+            .await
+            .expect("b0 takes it");
         let background = life.start_background();
         sleep(Duration::from_secs(5)).await;
-        timeout(Duration::from_secs(1), background.stop()).await.expect("promptly");
-        assert!(outbox(life).await.iter().any(|e| matches!(e.work, Work::Replicate { .. })));
+        timeout(Duration::from_secs(1), background.stop())
+            .await
+            .expect("promptly");
+        assert!(
+            outbox(life)
+                .await
+                .iter()
+                .any(|e| matches!(e.work, Work::Replicate { .. }))
+        );
         world.calm();
         at_rest(life).await;
     });
@@ -338,9 +482,15 @@ fn deletes_are_forgotten_in_time() {
         life.client.put("key", &[1; 100]).await.expect("is put");
         life.client.delete("key", None).await.expect("is deleted");
         let index = life.gateway.index();
-        let bucket = index.bucket(&life.client.bucket).await.expect("readable").expect("there");
+        let bucket = index
+            .bucket(&life.client.bucket)
+            .await
+            .expect("readable")
+            .expect("there");
         let remembered = async || {
-            let tombstone = index.tombstone(bucket.incarnation, &object_key("key")).await;
+            let tombstone = index
+                .tombstone(bucket.incarnation, &object_key("key"))
+                .await;
             tombstone.expect("readable").is_some()
         };
         let background = life.start_background();

@@ -8,18 +8,20 @@
 mod clients;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::sleep;
-use weir_backend::memory::{Call, Fault, FaultPlan};
 use weir_backend::Operation;
+use weir_backend::fs::{SYNC_SITES, site};
+use weir_backend::memory::{Call, Fault, FaultPlan};
 use weir_types::backend::BackendErrorKind;
 use weir_types::crash::CrashPoints;
 
-use crate::support::{DieAt, Dice, Life, Scatter, World, come_to_rest, require_laws};
+use crate::support::{Dice, DieAt, Life, Scatter, World, come_to_rest, require_laws};
 use clients::{Knowledge, Role};
 
 /// Every crash point of the gateway; that none is missing is checked below.
@@ -75,7 +77,10 @@ const LIVES: u64 = 4;
 #[test]
 fn every_point_is_swept() {
     let mut found = BTreeSet::new();
-    collect(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").as_path(), &mut found);
+    collect(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("src").as_path(),
+        &mut found,
+    );
     let swept: BTreeSet<String> = POINTS.iter().map(ToString::to_string).collect();
     assert_eq!(found, swept);
 }
@@ -97,13 +102,52 @@ fn collect(folder: &Path, found: &mut BTreeSet<String>) {
 
 #[test]
 fn nothing_is_lost_in_memory() {
-    sweep(POINTS, "memory", &|seed| scattering(World::in_memory(seed, 3)));
+    sweep(POINTS, "memory", &|seed| {
+        scattering(World::in_memory(seed, 3))
+    });
 }
 
 #[test]
 fn nothing_is_lost_on_disks_that_forget() {
-    let points: Vec<_> = POINTS.iter().copied().filter(|p| !NEED_FAULTS.contains(p)).collect();
-    sweep(&points, "files", &|seed| scattering(World::on_files(seed, 3)));
+    let points: Vec<_> = POINTS
+        .iter()
+        .copied()
+        .filter(|p| !NEED_FAULTS.contains(p))
+        .collect();
+    sweep(&points, "files", &|seed| {
+        scattering(World::on_files(seed, 3))
+    });
+}
+
+/// Sites of the owner marker, which the core never writes.
+const NOT_OURS: &[&str] = &[site::OWNER_BYTES, site::OWNER_NAME];
+
+/// Worlds in which one sync is missing are played until one goes wrong.
+const CASES_MAX: u64 = 400;
+
+#[test]
+fn without_any_one_sync_something_is_lost() {
+    let sites = SYNC_SITES
+        .iter()
+        .copied()
+        .filter(|site| !NOT_OURS.contains(site));
+    for site in sites.map(Some).chain([None]) {
+        let red = (0..CASES_MAX).find(|seed| !goes_well(*seed, |world| world.ignore_sync(site)));
+        let red = red.unwrap_or_else(|| panic!("nobody misses the sync of {site:?}"));
+        assert!(
+            goes_well(red, |_| {}),
+            "{site:?}: seed {red} is red with every sync"
+        );
+    }
+}
+
+/// Whether a case on disks goes well in a world that was changed.
+fn goes_well(seed: u64, change: impl FnOnce(&World)) -> bool {
+    let world = scattering(World::on_files(seed, 3));
+    change(&world);
+    let point = Dice::new(seed).pick(POINTS);
+    let played = AssertUnwindSafe(|| case(&world, point, seed));
+    matches!(catch_unwind(played), Ok(Ok(_)))
 }
 
 fn scattering(mut world: World) -> World {
@@ -117,10 +161,12 @@ fn sweep(points: &[&'static str], name: &str, world: &dyn Fn(u64) -> World) {
         let mut seed = number * 1000;
         while hits.get(point).copied().unwrap_or(0) < HITS {
             seed += 1;
-            assert!(seed < number * 1000 + 20 * HITS, "{name}: {point} is hardly ever reached");
-            let died = case(&world(seed), point, seed).unwrap_or_else(|problem| {
-                panic!("{name}, {point}, seed {seed}: {problem}")
-            });
+            assert!(
+                seed < number * 1000 + 20 * HITS,
+                "{name}: {point} is hardly ever reached"
+            );
+            let died = case(&world(seed), point, seed)
+                .unwrap_or_else(|problem| panic!("{name}, {point}, seed {seed}: {problem}"));
             *hits.entry(point).or_default() += u64::from(died);
         }
     }
@@ -146,7 +192,11 @@ pub(crate) fn case(world: &World, point: &'static str, seed: u64) -> Result<bool
             life.make_bucket().await;
             let background = life.start_background();
             let stories = knowledge.iter_mut().map(|known| {
-                let role = Role { life: &life, plan: &plan, dice: Dice::new(dice.below(u64::MAX)) };
+                let role = Role {
+                    life: &life,
+                    plan: &plan,
+                    dice: Dice::new(dice.below(u64::MAX)),
+                };
                 role.play(known)
             });
             // Some lives end at an instant of no account.
@@ -164,7 +214,9 @@ pub(crate) fn case(world: &World, point: &'static str, seed: u64) -> Result<bool
         died |= plan.is_dead() && at == point;
     }
     world.calm_all();
-    world.live(CrashPoints::none(), async |life| recover(&life, &mut knowledge).await)?;
+    world.live(CrashPoints::none(), async |life| {
+        recover(&life, &mut knowledge).await
+    })?;
     Ok(died)
 }
 
@@ -192,7 +244,9 @@ pub(crate) struct Trouble {
 
 impl Trouble {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { dice: Dice::new(seed) }
+        Self {
+            dice: Dice::new(seed),
+        }
     }
 }
 
@@ -202,9 +256,15 @@ impl FaultPlan for Trouble {
         match (call.operation, self.dice.below(100)) {
             (_, 0) => Some(Fault::Fail(unavailable)),
             (_, 1) => Some(Fault::FailAfter(unavailable)),
-            (_, 2..=9) => Some(Fault::Slow(Duration::from_millis(1 + self.dice.below(3000)))),
-            (Operation::Get, 10..=15) => Some(Fault::Corrupt { offset: self.dice.below(1000) }),
-            (Operation::Get, 16..=18) => Some(Fault::Truncate { after: self.dice.below(1000) }),
+            (_, 2..=9) => Some(Fault::Slow(Duration::from_millis(
+                1 + self.dice.below(3000),
+            ))),
+            (Operation::Get, 10..=15) => Some(Fault::Corrupt {
+                offset: self.dice.below(1000),
+            }),
+            (Operation::Get, 16..=18) => Some(Fault::Truncate {
+                after: self.dice.below(1000),
+            }),
             _ => None,
         }
     }

@@ -25,7 +25,10 @@ fn the_gateway_does_what_the_model_does() {
         let steps: Vec<Step> = (0..STEPS).map(|_| Step::random(&dice)).collect();
         if let Err(problem) = sequential(seed, &steps) {
             let (steps, problem) = shrink(seed, steps, problem);
-            panic!("seed {seed}, {} steps are enough: {steps:#?}\n{problem}", steps.len());
+            panic!(
+                "seed {seed}, {} steps are enough: {steps:#?}\n{problem}",
+                steps.len()
+            );
         }
     }
 }
@@ -65,11 +68,16 @@ async fn settle(life: &Life, model: &Reference) -> Result<(), String> {
     for bucket in model.buckets() {
         let mut client = life.client.clone();
         client.bucket = step::bucket_name(bucket);
-        let listed = client.list_all("", None, 3).await.map_err(|e| e.to_string())?;
+        let listed = client
+            .list_all("", None, 3)
+            .await
+            .map_err(|e| e.to_string())?;
         let listed: Vec<_> = listed.into_iter().map(|(key, _)| key).collect();
         let wanted: Vec<_> = model.keys(bucket).map(ToOwned::to_owned).collect();
         if listed != wanted {
-            return Err(format!("bucket {bucket} lists {listed:?}, the model {wanted:?}"));
+            return Err(format!(
+                "bucket {bucket} lists {listed:?}, the model {wanted:?}"
+            ));
         }
         require_tombstones(life, model, bucket).await?;
         let mut listed = abort_uploads(life, bucket).await?;
@@ -78,7 +86,9 @@ async fn settle(life: &Life, model: &Reference) -> Result<(), String> {
         listed.sort_unstable();
         wanted.sort_unstable();
         if listed != wanted {
-            return Err(format!("bucket {bucket} has uploads {listed:?}, the model {wanted:?}"));
+            return Err(format!(
+                "bucket {bucket} has uploads {listed:?}, the model {wanted:?}"
+            ));
         }
     }
     come_to_rest(life).await;
@@ -86,13 +96,12 @@ async fn settle(life: &Life, model: &Reference) -> Result<(), String> {
 }
 
 /// Every delete is remembered.
-async fn require_tombstones(
-    life: &Life,
-    model: &Reference,
-    bucket: usize,
-) -> Result<(), String> {
+async fn require_tombstones(life: &Life, model: &Reference, bucket: usize) -> Result<(), String> {
     let index = life.gateway.index();
-    let found = index.bucket(&step::bucket_name(bucket)).await.map_err(|e| e.to_string())?;
+    let found = index
+        .bucket(&step::bucket_name(bucket))
+        .await
+        .map_err(|e| e.to_string())?;
     let life_of_bucket = found.ok_or("the bucket is gone")?.incarnation;
     for key in model.deleted(bucket) {
         let found = index.tombstone(life_of_bucket, &object_key(key)).await;
@@ -122,7 +131,11 @@ async fn abort_uploads(life: &Life, bucket: usize) -> Result<Vec<UploadId>, Stri
         let aborted = client.abort(upload.key.as_str(), upload.upload_id).await;
         aborted.map_err(|e| e.to_string())?;
     }
-    Ok(page.uploads.into_iter().map(|upload| upload.upload_id).collect())
+    Ok(page
+        .uploads
+        .into_iter()
+        .map(|upload| upload.upload_id)
+        .collect())
 }
 
 /// Drops steps for as long as the rest still fails.

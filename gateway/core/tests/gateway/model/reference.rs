@@ -43,7 +43,11 @@ enum State {
 impl Upload {
     /// The parts that a Complete names.
     pub(super) fn named(&self, choice: Choice) -> Vec<(u16, ETag)> {
-        let mut all: Vec<_> = self.parts.iter().map(|(n, (_, tag))| (*n, tag.clone())).collect();
+        let mut all: Vec<_> = self
+            .parts
+            .iter()
+            .map(|(n, (_, tag))| (*n, tag.clone()))
+            .collect();
         match choice {
             Choice::All => {}
             Choice::ButTheLast => drop(all.pop()),
@@ -86,12 +90,18 @@ impl Reference {
     }
 
     pub(super) fn keys(&self, bucket: usize) -> impl Iterator<Item = &str> {
-        self.objects.keys().filter(move |(b, _)| *b == bucket).map(|(_, key)| *key)
+        self.objects
+            .keys()
+            .filter(move |(b, _)| *b == bucket)
+            .map(|(_, key)| *key)
     }
 
     /// Keys of a bucket whose object was deleted and not put again.
     pub(super) fn deleted(&self, bucket: usize) -> impl Iterator<Item = &str> {
-        self.deleted.iter().filter(move |(b, _)| *b == bucket).map(|(_, key)| *key)
+        self.deleted
+            .iter()
+            .filter(move |(b, _)| *b == bucket)
+            .map(|(_, key)| *key)
     }
 
     pub(super) fn upload(&self, which: Which) -> Option<&Upload> {
@@ -100,7 +110,10 @@ impl Reference {
 
     /// Uploads that are still open.
     pub(super) fn open_uploads(&self) -> impl Iterator<Item = (At, UploadId)> {
-        let open = self.uploads.iter().filter(|upload| upload.state == State::Open);
+        let open = self
+            .uploads
+            .iter()
+            .filter(|upload| upload.state == State::Open);
         open.map(|upload| (upload.at, upload.id))
     }
 
@@ -139,7 +152,12 @@ impl Reference {
                 self.check(*at, *when)?;
                 let bytes = content(*tag);
                 let etag = etag_of(&bytes);
-                let object = Object { bytes: bytes.into(), etag: etag.clone(), user: None, parts: None };
+                let object = Object {
+                    bytes: bytes.into(),
+                    etag: etag.clone(),
+                    user: None,
+                    parts: None,
+                };
                 self.store(place(*at), object);
                 Ok(Answer::Made(etag))
             }
@@ -157,38 +175,82 @@ impl Reference {
                 }
                 Ok(Answer::Each(vec![None; keys.len()]))
             }
-            Step::Copy { from, to, user, when } => self.copy(*from, *to, *user, *when, given),
-            Step::List { bucket, prefix, fold, .. } => {
+            Step::Copy {
+                from,
+                to,
+                user,
+                when,
+            } => self.copy(*from, *to, *user, *when, given),
+            Step::List {
+                bucket,
+                prefix,
+                fold,
+                ..
+            } => {
                 self.life(*bucket)?;
-                Ok(Answer::Listed(self.list(*bucket, Step::prefix(*prefix), *fold)))
+                Ok(Answer::Listed(self.list(
+                    *bucket,
+                    Step::prefix(*prefix),
+                    *fold,
+                )))
             }
             Step::Begin(at) => {
                 let life = self.life(at.0)?;
-                let Answer::Begun(id) = given else { return Ok(Answer::Begun(UploadId(0))) };
+                let Answer::Begun(id) = given else {
+                    return Ok(Answer::Begun(UploadId(0)));
+                };
                 let parts = BTreeMap::new();
-                self.uploads.push(Upload { id: *id, at: *at, life, parts, state: State::Open });
+                self.uploads.push(Upload {
+                    id: *id,
+                    at: *at,
+                    life,
+                    parts,
+                    state: State::Open,
+                });
                 Ok(Answer::Begun(*id))
             }
-            Step::Part { upload, number, tag } => {
-                self.part(*upload, *number, |_| Ok(content(*tag).into()))
-            }
-            Step::PartCopy { upload, number, from } => {
+            Step::Part {
+                upload,
+                number,
+                tag,
+            } => self.part(*upload, *number, |_| Ok(content(*tag).into())),
+            Step::PartCopy {
+                upload,
+                number,
+                from,
+            } => {
                 let from = *from;
                 self.part(*upload, *number, |model| {
                     model.life(from.0)?;
-                    let source = model.objects.get(&place(from)).ok_or(ErrorCode::NoSuchKey)?;
+                    let source = model
+                        .objects
+                        .get(&place(from))
+                        .ok_or(ErrorCode::NoSuchKey)?;
                     let fits = source.bytes.len() <= 1024 * 1024;
-                    if fits { Ok(Arc::clone(&source.bytes)) } else { Err(ErrorCode::InvalidRequest) }
+                    if fits {
+                        Ok(Arc::clone(&source.bytes))
+                    } else {
+                        Err(ErrorCode::InvalidRequest)
+                    }
                 })
             }
-            Step::Complete { upload, choice, named, when } => {
-                let Some(position) = self.position(*upload) else { return Ok(Answer::Idle) };
+            Step::Complete {
+                upload,
+                choice,
+                named,
+                when,
+            } => {
+                let Some(position) = self.position(*upload) else {
+                    return Ok(Answer::Idle);
+                };
                 let upload = &self.uploads[position];
                 let named = named.clone().unwrap_or_else(|| upload.named(*choice));
                 self.complete(position, &named, *when)
             }
             Step::Abort { upload } => {
-                let Some(position) = self.position(*upload) else { return Ok(Answer::Idle) };
+                let Some(position) = self.position(*upload) else {
+                    return Ok(Answer::Idle);
+                };
                 self.open(position)?;
                 self.uploads[position].state = State::Aborted;
                 Ok(Answer::Done)
@@ -216,7 +278,10 @@ impl Reference {
     }
 
     fn life(&self, bucket: usize) -> Result<u64, ErrorCode> {
-        self.lives.get(&bucket).copied().ok_or(ErrorCode::NoSuchBucket)
+        self.lives
+            .get(&bucket)
+            .copied()
+            .ok_or(ErrorCode::NoSuchBucket)
     }
 
     fn check(&self, at: At, when: When) -> Result<(), ErrorCode> {
@@ -256,7 +321,11 @@ impl Reference {
 
     fn copy(&mut self, from: At, to: At, user: u64, when: When, given: &Answer) -> Answered {
         self.life(from.0)?;
-        let source = self.objects.get(&place(from)).ok_or(ErrorCode::NoSuchKey)?.clone();
+        let source = self
+            .objects
+            .get(&place(from))
+            .ok_or(ErrorCode::NoSuchKey)?
+            .clone();
         if source.bytes.len() > 1024 * 1024 {
             return Err(ErrorCode::InvalidRequest);
         }
@@ -265,21 +334,27 @@ impl Reference {
         // A copy that shares the bytes keeps tag and parts; one that moves them is put whole.
         let plain = etag_of(&source.bytes);
         let shared = *given == Answer::Made(source.etag.clone());
-        let (etag, parts) = if shared { (source.etag, source.parts) } else { (plain, None) };
-        let object = Object { bytes: source.bytes, etag: etag.clone(), user: Some(user), parts };
+        let (etag, parts) = if shared {
+            (source.etag, source.parts)
+        } else {
+            (plain, None)
+        };
+        let object = Object {
+            bytes: source.bytes,
+            etag: etag.clone(),
+            user: Some(user),
+            parts,
+        };
         self.store(place(to), object);
         Ok(Answer::Made(etag))
     }
 
-    fn list(
-        &self,
-        bucket: usize,
-        prefix: &str,
-        fold: bool,
-    ) -> Vec<(String, Option<(ETag, u64)>)> {
+    fn list(&self, bucket: usize, prefix: &str, fold: bool) -> Vec<(String, Option<(ETag, u64)>)> {
         let mut listed: Vec<(String, Option<(ETag, u64)>)> = Vec::new();
         for ((_, key), object) in self.objects.iter().filter(|((b, _), _)| *b == bucket) {
-            let Some(rest) = key.strip_prefix(prefix) else { continue };
+            let Some(rest) = key.strip_prefix(prefix) else {
+                continue;
+            };
             let folded = rest.find('/').filter(|_| fold);
             let entry = match folded {
                 Some(slash) => (key[..=prefix.len() + slash].to_owned(), None),
@@ -307,7 +382,11 @@ impl Reference {
         let upload = &self.uploads[position];
         let life = self.life(upload.at.0)?;
         let open = upload.life == life && upload.state == State::Open;
-        if open { Ok(()) } else { Err(ErrorCode::NoSuchUpload) }
+        if open {
+            Ok(())
+        } else {
+            Err(ErrorCode::NoSuchUpload)
+        }
     }
 
     fn part(
@@ -316,11 +395,15 @@ impl Reference {
         number: u16,
         bytes: impl FnOnce(&Self) -> Result<Arc<[u8]>, ErrorCode>,
     ) -> Answered {
-        let Some(position) = self.position(upload) else { return Ok(Answer::Idle) };
+        let Some(position) = self.position(upload) else {
+            return Ok(Answer::Idle);
+        };
         self.open(position)?;
         let bytes = bytes(self)?;
         let etag = etag_of(&bytes);
-        self.uploads[position].parts.insert(number, (bytes, etag.clone()));
+        self.uploads[position]
+            .parts
+            .insert(number, (bytes, etag.clone()));
         Ok(Answer::Made(etag))
     }
 
@@ -342,11 +425,18 @@ impl Reference {
             _ => return Err(ErrorCode::NoSuchUpload),
         }
         let known = |(number, etag): &(u16, ETag)| {
-            upload.parts.get(number).filter(|(_, known)| known == etag).map(|(bytes, _)| bytes)
+            upload
+                .parts
+                .get(number)
+                .filter(|(_, known)| known == etag)
+                .map(|(bytes, _)| bytes)
         };
         let parts: Option<Vec<_>> = named.iter().map(known).collect();
         let parts = parts.ok_or(ErrorCode::InvalidPart)?;
-        if parts[..parts.len() - 1].iter().any(|part| part.len() < PART_BYTES_MIN) {
+        if parts[..parts.len() - 1]
+            .iter()
+            .any(|part| part.len() < PART_BYTES_MIN)
+        {
             return Err(ErrorCode::EntityTooSmall);
         }
         self.check(upload.at, when)?;
@@ -384,7 +474,13 @@ const RECENT_UPLOADS: usize = 8;
 pub(super) fn orders(models: &[Reference], steps: &[Step], given: &[Answer]) -> Vec<Reference> {
     let mut reached: Vec<Reference> = Vec::new();
     for model in models {
-        follow(model, steps, given, &mut vec![false; steps.len()], &mut reached);
+        follow(
+            model,
+            steps,
+            given,
+            &mut vec![false; steps.len()],
+            &mut reached,
+        );
     }
     reached
 }

@@ -7,9 +7,7 @@ use tokio::time::sleep;
 use weir_types::etag::ETag;
 use weir_types::id::{BucketName, UploadId};
 use weir_types::index::WriteConditions;
-use weir_types::operation::{
-    DeleteObjects, Directive, Operation, Outcome, RangeSpec, CopyObject,
-};
+use weir_types::operation::{CopyObject, DeleteObjects, Directive, Operation, Outcome, RangeSpec};
 use weir_types::record::ContentHeaders;
 use weir_types::{Error, ErrorCode};
 
@@ -25,7 +23,11 @@ const SIZES: [u64; 8] = [0, 1, 999, 1000, 1024, 1025, 262_144, 262_150];
 
 pub(super) fn bucket_name(bucket: usize) -> BucketName {
     // The first is the one that clients of a life use by themselves.
-    if bucket == 0 { crate::support::bucket() } else { BucketName::parse(BUCKETS[bucket]).expect("a valid name") }
+    if bucket == 0 {
+        crate::support::bucket()
+    } else {
+        BucketName::parse(BUCKETS[bucket]).expect("a valid name")
+    }
 }
 
 /// One of a few contents, so that conditions on tags often hold.
@@ -96,14 +98,39 @@ pub(super) enum Step {
     Get(At, Option<RangeSpec>),
     Delete(At, Option<usize>),
     DeleteMany(usize, Vec<usize>),
-    Copy { from: At, to: At, user: u64, when: When },
-    List { bucket: usize, prefix: usize, fold: bool, limit: usize },
+    Copy {
+        from: At,
+        to: At,
+        user: u64,
+        when: When,
+    },
+    List {
+        bucket: usize,
+        prefix: usize,
+        fold: bool,
+        limit: usize,
+    },
     Begin(At),
-    Part { upload: Which, number: u16, tag: usize },
-    PartCopy { upload: Which, number: u16, from: At },
+    Part {
+        upload: Which,
+        number: u16,
+        tag: usize,
+    },
+    PartCopy {
+        upload: Which,
+        number: u16,
+        from: At,
+    },
     /// With the parts that are named, once that is fixed.
-    Complete { upload: Which, choice: Choice, named: Option<Vec<(u16, ETag)>>, when: When },
-    Abort { upload: Which },
+    Complete {
+        upload: Which,
+        choice: Choice,
+        named: Option<Vec<(u16, ETag)>>,
+        when: When,
+    },
+    Abort {
+        upload: Which,
+    },
     Wait(u64),
 }
 
@@ -112,7 +139,13 @@ pub(super) enum Step {
 pub(super) enum Answer {
     Done,
     Made(ETag),
-    Got { etag: ETag, md5: ETag, size: u64, user: Option<u64>, parts: Option<u16> },
+    Got {
+        etag: ETag,
+        md5: ETag,
+        size: u64,
+        user: Option<u64>,
+        parts: Option<u16>,
+    },
     Begun(UploadId),
     Each(Vec<Option<ErrorCode>>),
     Listed(Vec<(String, Option<(ETag, u64)>)>),
@@ -124,7 +157,11 @@ pub(super) enum Answer {
 fn at(dice: &Dice) -> At {
     // Mostly one bucket; mostly few keys.
     let bucket = usize::from(dice.chance(15));
-    let key = if dice.chance(50) { dice.below(3) } else { dice.below(KEYS.len() as u64) };
+    let key = if dice.chance(50) {
+        dice.below(3)
+    } else {
+        dice.below(KEYS.len() as u64)
+    };
     (bucket, usize::try_from(key).expect("small"))
 }
 
@@ -159,8 +196,16 @@ impl Step {
                 limit: usize::try_from(1 + dice.below(4)).expect("small"),
             },
             67..=72 => Self::Begin(at(dice)),
-            73..=86 => Self::Part { upload, number, tag: tag(dice).max(2) },
-            87..=89 => Self::PartCopy { upload, number, from: at(dice) },
+            73..=86 => Self::Part {
+                upload,
+                number,
+                tag: tag(dice).max(2),
+            },
+            87..=89 => Self::PartCopy {
+                upload,
+                number,
+                from: at(dice),
+            },
             90..=95 => Self::Complete {
                 upload,
                 choice: dice.pick(&[
@@ -195,10 +240,24 @@ impl Step {
                 user: dice.below(1000),
                 when: When::Always,
             },
-            75..=79 => Self::List { bucket: 0, prefix: 0, fold: false, limit: 1000 },
+            75..=79 => Self::List {
+                bucket: 0,
+                prefix: 0,
+                fold: false,
+                limit: 1000,
+            },
             80..=84 => Self::Begin(at()),
-            85..=93 => Self::Part { upload, number: 1, tag: tag(dice) },
-            _ => Self::Complete { upload, choice: Choice::All, named: None, when: When::Always },
+            85..=93 => Self::Part {
+                upload,
+                number: 1,
+                tag: tag(dice),
+            },
+            _ => Self::Complete {
+                upload,
+                choice: Choice::All,
+                named: None,
+                when: When::Always,
+            },
         }
     }
 
@@ -212,7 +271,9 @@ impl Step {
             | Self::Abort { upload } => upload,
             _ => return fixed,
         };
-        let Some(found) = model.upload(*upload) else { return Self::Wait(0) };
+        let Some(found) = model.upload(*upload) else {
+            return Self::Wait(0);
+        };
         *upload = Which::Id(found.id);
         if let Self::Complete { choice, named, .. } = &mut fixed {
             *named = Some(found.named(*choice));
@@ -223,7 +284,9 @@ impl Step {
     /// Asks the gateway. What a step means in the present state (which upload, which parts)
     /// is looked up in the model.
     pub(super) async fn run(&self, life: &Life, model: &Reference) -> Answer {
-        self.try_run(life, model).await.unwrap_or_else(|error| Answer::Refused(error.code))
+        self.try_run(life, model)
+            .await
+            .unwrap_or_else(|error| Answer::Refused(error.code))
     }
 
     async fn try_run(&self, life: &Life, model: &Reference) -> Result<Answer, Error> {
@@ -235,7 +298,12 @@ impl Step {
         match self {
             Self::MakeBucket(bucket) => {
                 let bucket = bucket_name(*bucket);
-                life.client.run(Operation::CreateBucket { bucket, location: None }).await?;
+                life.client
+                    .run(Operation::CreateBucket {
+                        bucket,
+                        location: None,
+                    })
+                    .await?;
                 Ok(Answer::Done)
             }
             Self::DropBucket(bucket) => {
@@ -245,7 +313,9 @@ impl Step {
             }
             Self::Put((bucket, key), tag, when) => {
                 let bytes = content(*tag);
-                let put = client(*bucket).put_if(KEYS[*key], &bytes, when.conditions()).await?;
+                let put = client(*bucket)
+                    .put_if(KEYS[*key], &bytes, when.conditions())
+                    .await?;
                 Ok(Answer::Made(put.etag))
             }
             Self::Get((bucket, key), range) => {
@@ -253,7 +323,11 @@ impl Step {
                 let Some((bytes, info)) = found else {
                     return Err(ErrorCode::NoSuchKey.into());
                 };
-                let user = info.version.user_metadata.iter().find(|(name, _)| name == "user");
+                let user = info
+                    .version
+                    .user_metadata
+                    .iter()
+                    .find(|(name, _)| name == "user");
                 Ok(Answer::Got {
                     etag: info.version.etag,
                     md5: etag_of(&bytes),
@@ -270,14 +344,26 @@ impl Step {
             Self::DeleteMany(bucket, keys) => {
                 let delete = DeleteObjects {
                     bucket: bucket_name(*bucket),
-                    keys: keys.iter().map(|key| (object_key(KEYS[*key]), None)).collect(),
+                    keys: keys
+                        .iter()
+                        .map(|key| (object_key(KEYS[*key]), None))
+                        .collect(),
                     quiet: false,
                 };
                 let outcome = life.client.run(Operation::DeleteObjects(delete)).await?;
-                let Outcome::DeletedKeys(keys) = outcome else { panic!("not deleted keys") };
-                Ok(Answer::Each(keys.into_iter().map(|k| k.error.map(|e| e.code)).collect()))
+                let Outcome::DeletedKeys(keys) = outcome else {
+                    panic!("not deleted keys")
+                };
+                Ok(Answer::Each(
+                    keys.into_iter().map(|k| k.error.map(|e| e.code)).collect(),
+                ))
             }
-            Self::Copy { from, to, user, when } => {
+            Self::Copy {
+                from,
+                to,
+                user,
+                when,
+            } => {
                 let copy = CopyObject {
                     bucket: bucket_name(to.0),
                     key: object_key(KEYS[to.1]),
@@ -291,11 +377,21 @@ impl Step {
                     checksum: None,
                     conditions: when.conditions(),
                 };
-                let outcome = life.client.run(Operation::CopyObject(Box::new(copy))).await?;
-                let Outcome::Copied(copied) = outcome else { panic!("not a copy") };
+                let outcome = life
+                    .client
+                    .run(Operation::CopyObject(Box::new(copy)))
+                    .await?;
+                let Outcome::Copied(copied) = outcome else {
+                    panic!("not a copy")
+                };
                 Ok(Answer::Made(copied.etag))
             }
-            Self::List { bucket, prefix, fold, limit } => {
+            Self::List {
+                bucket,
+                prefix,
+                fold,
+                limit,
+            } => {
                 let delimiter = fold.then_some("/");
                 let prefix = PREFIXES[*prefix];
                 let listed = client(*bucket).list_all(prefix, delimiter, *limit).await?;
@@ -305,23 +401,46 @@ impl Step {
                 let upload = client(*bucket).create_upload(KEYS[*key], None).await?;
                 Ok(Answer::Begun(upload.upload_id))
             }
-            Self::Part { upload, number, tag } => {
-                let Some(upload) = model.upload(*upload) else { return Ok(Answer::Idle) };
+            Self::Part {
+                upload,
+                number,
+                tag,
+            } => {
+                let Some(upload) = model.upload(*upload) else {
+                    return Ok(Answer::Idle);
+                };
                 let (bucket, key) = upload.at;
                 let bytes = content(*tag);
-                let part = client(bucket).part(KEYS[key], upload.id, *number, &bytes).await?;
+                let part = client(bucket)
+                    .part(KEYS[key], upload.id, *number, &bytes)
+                    .await?;
                 Ok(Answer::Made(part.etag))
             }
-            Self::PartCopy { upload, number, from } => {
-                let Some(upload) = model.upload(*upload) else { return Ok(Answer::Idle) };
+            Self::PartCopy {
+                upload,
+                number,
+                from,
+            } => {
+                let Some(upload) = model.upload(*upload) else {
+                    return Ok(Answer::Idle);
+                };
                 let (bucket, key) = upload.at;
                 let source = client(from.0).source(KEYS[from.1]);
                 let client = client(bucket);
-                let part = client.part_copy(KEYS[key], upload.id, *number, source, None).await?;
+                let part = client
+                    .part_copy(KEYS[key], upload.id, *number, source, None)
+                    .await?;
                 Ok(Answer::Made(part.etag))
             }
-            Self::Complete { upload, choice, named, when } => {
-                let Some(upload) = model.upload(*upload) else { return Ok(Answer::Idle) };
+            Self::Complete {
+                upload,
+                choice,
+                named,
+                when,
+            } => {
+                let Some(upload) = model.upload(*upload) else {
+                    return Ok(Answer::Idle);
+                };
                 let (bucket, key) = upload.at;
                 let client = client(bucket);
                 let named = named.clone().unwrap_or_else(|| upload.named(*choice));
@@ -330,7 +449,9 @@ impl Step {
                 Ok(Answer::Made(client.complete(complete).await?.etag))
             }
             Self::Abort { upload } => {
-                let Some(upload) = model.upload(*upload) else { return Ok(Answer::Idle) };
+                let Some(upload) = model.upload(*upload) else {
+                    return Ok(Answer::Idle);
+                };
                 let (bucket, key) = upload.at;
                 client(bucket).abort(KEYS[key], upload.id).await?;
                 Ok(Answer::Done)
@@ -368,7 +489,11 @@ pub(super) fn without_repeated_parts(mut steps: Vec<Step>) -> Vec<Step> {
 }
 
 fn range(dice: &Dice) -> Option<RangeSpec> {
-    let near = |dice: &Dice| dice.pick(&SIZES).saturating_add(dice.below(3)).saturating_sub(1);
+    let near = |dice: &Dice| {
+        dice.pick(&SIZES)
+            .saturating_add(dice.below(3))
+            .saturating_sub(1)
+    };
     match dice.below(6) {
         0 => {
             let first = near(dice);

@@ -69,7 +69,10 @@ impl Client {
 
     pub(crate) async fn run(&self, operation: Operation) -> Result<Outcome> {
         let trace = Arc::new(Trace::default());
-        let asker = Asker { principal: &self.principal, trace: &trace };
+        let asker = Asker {
+            principal: &self.principal,
+            trace: &trace,
+        };
         Box::pin(self.gateway.execute(operation, asker)).await
     }
 
@@ -128,7 +131,11 @@ impl Client {
     }
 
     pub(crate) async fn delete(&self, key: &str, if_match: Option<ETag>) -> Result<()> {
-        let delete = DeleteObject { bucket: self.bucket.clone(), key: object_key(key), if_match };
+        let delete = DeleteObject {
+            bucket: self.bucket.clone(),
+            key: object_key(key),
+            if_match,
+        };
         expect_outcome!(self.run(Operation::DeleteObject(delete)).await?, Outcome::Deleted => ())
     }
 
@@ -173,7 +180,11 @@ impl Client {
     }
 
     pub(crate) fn upload(&self, key: &str, upload: UploadId) -> UploadRef {
-        UploadRef { bucket: self.bucket.clone(), key: object_key(key), upload }
+        UploadRef {
+            bucket: self.bucket.clone(),
+            key: object_key(key),
+            upload,
+        }
     }
 
     pub(crate) async fn part(
@@ -193,7 +204,11 @@ impl Client {
         part: u16,
         body: IncomingBody,
     ) -> Result<UploadPartResult> {
-        let part = UploadPart { upload: self.upload(key, upload), number: number(part), body };
+        let part = UploadPart {
+            upload: self.upload(key, upload),
+            number: number(part),
+            body,
+        };
         expect_outcome!(self.run(Operation::UploadPart(Box::new(part))).await?, Outcome::PartPut(part) => part)
     }
 
@@ -264,7 +279,10 @@ impl Client {
             after,
             limit,
         };
-        let list = ListObjects { bucket: self.bucket.clone(), query };
+        let list = ListObjects {
+            bucket: self.bucket.clone(),
+            query,
+        };
         expect_outcome!(self.run(Operation::ListObjects(list)).await?, Outcome::Listing(page) => page)
     }
 
@@ -278,14 +296,19 @@ impl Client {
         let mut all = Vec::new();
         let mut after = None;
         loop {
-            let page = self.list(prefix, delimiter, after, limit).await?;
+            let page = self.list(prefix, delimiter, after.clone(), limit).await?;
             for entry in page.entries {
                 all.push(match entry {
                     ListEntry::Object(key, v) => (key.to_string(), Some((v.etag, v.size))),
                     ListEntry::Prefix(prefix) => (prefix, None),
                 });
             }
-            after = all.last().map(|(text, _)| text.clone());
+            let last = all.last().map(|(text, _)| text.clone());
+            assert!(
+                !page.more || last > after,
+                "the listing does not move on from {after:?}"
+            );
+            after = last;
             if !page.more {
                 return Ok(all);
             }

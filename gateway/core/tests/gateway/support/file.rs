@@ -22,6 +22,8 @@ pub(crate) struct ForgetfulFile {
 #[derive(Debug, Default)]
 struct State {
     run: u64,
+    /// Syncs do nothing, and say that they did.
+    lies: bool,
     bytes: Vec<u8>,
     durable: Vec<u8>,
     /// Sectors written, and lengths set, since the last sync.
@@ -46,19 +48,33 @@ impl ForgetfulFile {
         }
         state.bytes = state.durable.clone();
         state.run += 1;
-        Self { state: Arc::clone(&self.state), run: state.run }
+        Self {
+            state: Arc::clone(&self.state),
+            run: state.run,
+        }
+    }
+
+    /// From now on syncs do nothing.
+    pub(crate) fn ignore_sync(&self) {
+        self.state.lock().lies = true;
     }
 
     fn enter(&self) -> io::Result<parking_lot::MutexGuard<'_, State>> {
         let state = self.state.lock();
-        if state.run == self.run { Ok(state) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+        if state.run == self.run {
+            Ok(state)
+        } else {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
     }
 }
 
 impl State {
     fn keep(&mut self, sector: usize) {
         let start = sector * SECTOR_BYTES;
-        let end = (start + SECTOR_BYTES).min(self.bytes.len()).min(self.durable.len());
+        let end = (start + SECTOR_BYTES)
+            .min(self.bytes.len())
+            .min(self.durable.len());
         if start < end {
             self.durable[start..end].copy_from_slice(&self.bytes[start..end]);
         }
@@ -88,6 +104,9 @@ impl redb::StorageBackend for ForgetfulFile {
 
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.enter()?;
+        if state.lies {
+            return Ok(());
+        }
         state.lengths.clear();
         state.sectors.clear();
         state.durable = state.bytes.clone();
@@ -98,10 +117,15 @@ impl redb::StorageBackend for ForgetfulFile {
         let start = usize::try_from(offset).map_err(io::Error::other)?;
         let end = start + data.len();
         let mut state = self.enter()?;
-        let place = state.bytes.get_mut(start..end).ok_or(io::ErrorKind::UnexpectedEof)?;
+        let place = state
+            .bytes
+            .get_mut(start..end)
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
         place.copy_from_slice(data);
         if start < end {
-            state.sectors.extend(start / SECTOR_BYTES..=(end - 1) / SECTOR_BYTES);
+            state
+                .sectors
+                .extend(start / SECTOR_BYTES..=(end - 1) / SECTOR_BYTES);
         }
         Ok(())
     }

@@ -22,7 +22,13 @@ pub(crate) async fn come_to_rest(life: &Life) {
     let step = Duration::from_secs(10);
     let mut waited = Duration::ZERO;
     loop {
-        let depth: u64 = index.outbox_stats().await.expect("readable").depth.iter().sum();
+        let depth: u64 = index
+            .outbox_stats()
+            .await
+            .expect("readable")
+            .depth
+            .iter()
+            .sum();
         let intents = index.intents(None, usize::MAX).await.expect("readable");
         let mut waiting = 0;
         for intent in &intents {
@@ -60,9 +66,16 @@ pub(crate) async fn held(backend: &dyn Backend) -> BTreeMap<String, u64> {
     let mut held = BTreeMap::new();
     let mut after: Option<String> = None;
     loop {
-        let page = backend.list("w1/", after.as_deref(), 100).await.expect("backends list");
+        let page = backend
+            .list("w1/", after.as_deref(), 100)
+            .await
+            .expect("backends list");
         after = page.entries.last().map(|entry| entry.key.clone());
-        held.extend(page.entries.into_iter().map(|entry| (entry.key, entry.size)));
+        held.extend(
+            page.entries
+                .into_iter()
+                .map(|entry| (entry.key, entry.size)),
+        );
         if !page.more {
             return held;
         }
@@ -85,7 +98,11 @@ pub(crate) async fn require_laws(life: &Life) -> Result<(), String> {
     no_uploads(life).await?;
 
     let mut expected: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
-    for blob in index.blobs(None, usize::MAX).await.map_err(|e| e.to_string())? {
+    for blob in index
+        .blobs(None, usize::MAX)
+        .await
+        .map_err(|e| e.to_string())?
+    {
         if blob.state != BlobState::Live {
             return Err(format!("a dead blob is left: {blob:#?}"));
         }
@@ -95,7 +112,8 @@ pub(crate) async fn require_laws(life: &Life) -> Result<(), String> {
             .filter(|copy| copy.state == CopyState::Good)
             .map(|copy| &copy.backend)
             .collect();
-        if good.len() < usize::from(blob.placement.copies_wanted) || good.len() != blob.copies.len() {
+        if good.len() < usize::from(blob.placement.copies_wanted) || good.len() != blob.copies.len()
+        {
             return Err(format!("a blob lacks copies, or has others: {blob:#?}"));
         }
         for copy in &blob.copies {
@@ -111,15 +129,23 @@ pub(crate) async fn require_laws(life: &Life) -> Result<(), String> {
         if held != wanted {
             return Err(format!("{id} holds {held:#?}, the index knows {wanted:#?}"));
         }
-        let uploads = backend.list_uploads("", 10).await.map_err(|e| e.to_string())?;
+        let uploads = backend
+            .list_uploads("", 10)
+            .await
+            .map_err(|e| e.to_string())?;
         if !uploads.is_empty() {
             return Err(format!("{id} has uploads left: {uploads:#?}"));
         }
-        let row = ledger.iter().find(|(b, _)| *b == id).map(|(_, row)| row.clone());
+        let row = ledger
+            .iter()
+            .find(|(b, _)| *b == id)
+            .map(|(_, row)| row.clone());
         let row = row.unwrap_or_default();
         let sums = (held.values().sum::<u64>(), held.len() as u64, 0);
         if (row.used_bytes, row.used_objects, row.reserved_bytes) != sums {
-            return Err(format!("the ledger of {id} is {row:?}, but it lists {sums:?}"));
+            return Err(format!(
+                "the ledger of {id} is {row:?}, but it lists {sums:?}"
+            ));
         }
     }
     listing_agrees(life).await?;
@@ -139,17 +165,33 @@ async fn no_uploads(life: &Life) -> Result<(), String> {
         limit: 10,
     };
     let page = index.uploads(query).await.map_err(|e| e.to_string())?;
-    if page.uploads.is_empty() { Ok(()) } else { Err(format!("uploads are left: {page:#?}")) }
+    if page.uploads.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("uploads are left: {page:#?}"))
+    }
 }
 
 async fn listing_agrees(life: &Life) -> Result<(), String> {
-    let listed = life.client.list_all("", None, 7).await.map_err(|e| e.to_string())?;
+    let listed = life
+        .client
+        .list_all("", None, 7)
+        .await
+        .map_err(|e| e.to_string())?;
     for (key, entry) in listed {
-        let read = life.client.get(&key).await.map_err(|e| format!("{key}: {e}"))?;
-        let Some((bytes, info)) = read else { return Err(format!("{key} is listed only")) };
+        let read = life
+            .client
+            .get(&key)
+            .await
+            .map_err(|e| format!("{key}: {e}"))?;
+        let Some((bytes, info)) = read else {
+            return Err(format!("{key} is listed only"));
+        };
         let size = bytes.len() as u64;
         if entry != Some((info.version.etag, size)) {
-            return Err(format!("{key} is listed as {entry:?}, but has {size} bytes"));
+            return Err(format!(
+                "{key} is listed as {entry:?}, but has {size} bytes"
+            ));
         }
     }
     Ok(())
@@ -158,7 +200,11 @@ async fn listing_agrees(life: &Life) -> Result<(), String> {
 /// Every copy holds the same bytes as the others of its blob, and a read gives them.
 async fn copies_agree(life: &Life) -> Result<(), String> {
     let index = life.gateway.index();
-    for blob in index.blobs(None, usize::MAX).await.map_err(|e| e.to_string())? {
+    for blob in index
+        .blobs(None, usize::MAX)
+        .await
+        .map_err(|e| e.to_string())?
+    {
         let mut first: Option<Vec<u8>> = None;
         for copy in &blob.copies {
             let numbers = 0..life.backends.len();

@@ -24,8 +24,8 @@ use weir_types::entropy::{Entropy, SeededEntropy};
 use weir_types::id::{BackendId, BucketName, SiteId};
 use weir_types::index::{Index, IndexError, Mutation};
 
-use super::{Client, Dice};
 use super::file::ForgetfulFile;
+use super::{Client, Dice};
 
 /// Limits small enough that tests meet them.
 pub(crate) fn settings() -> Settings {
@@ -52,8 +52,15 @@ pub(crate) struct World {
 }
 
 enum Disks {
-    Memory { index: Arc<MemoryIndex>, backends: Vec<MemoryBackend> },
-    Files { index: RefCell<ForgetfulFile>, backends: RefCell<Vec<SimFs>>, seed: Cell<u64> },
+    Memory {
+        index: Arc<MemoryIndex>,
+        backends: Vec<MemoryBackend>,
+    },
+    Files {
+        index: RefCell<ForgetfulFile>,
+        backends: RefCell<Vec<SimFs>>,
+        seed: Cell<u64>,
+    },
 }
 
 impl World {
@@ -107,7 +114,11 @@ impl World {
 
     /// Puts it back.
     pub(crate) fn configure(&mut self, number: usize) {
-        self.facts.push(BackendFacts { id: backend_id(number), read_only: false, bytes_max: None });
+        self.facts.push(BackendFacts {
+            id: backend_id(number),
+            read_only: false,
+            bytes_max: None,
+        });
     }
 
     /// The backend in memory of that number.
@@ -118,13 +129,32 @@ impl World {
         }
     }
 
+    /// From now on, syncs at one site of the directories (`None`: of the index) do nothing.
+    pub(crate) fn ignore_sync(&self, site: Option<&'static str>) {
+        let Disks::Files {
+            index, backends, ..
+        } = &self.disks
+        else {
+            panic!("nothing is synced in memory")
+        };
+        match site {
+            Some(site) => backends
+                .borrow()
+                .iter()
+                .for_each(|disk| disk.ignore_sync(site)),
+            None => index.borrow().ignore_sync(),
+        }
+    }
+
     /// On one backend, so many calls of one operation go wrong; others never do.
     pub(crate) fn fail(&self, number: usize, operation: Operation, times: u64, fault: Fault) {
         let left = AtomicU64::new(times);
         let plan = move |call: &Call<'_>| {
             let take = |left: u64| left.checked_sub(1);
             let hit = call.operation == operation
-                && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok();
+                && left
+                    .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take)
+                    .is_ok();
             hit.then_some(fault)
         };
         self.memory(number).set_plan(Some(Arc::new(plan)));
@@ -158,9 +188,7 @@ impl World {
     pub(crate) fn slow_down(&self, seed: u64) {
         for number in 0..self.backend_count() {
             let dice = Dice::new(seed.wrapping_mul(31) + number as u64);
-            let plan = move |_: &Call<'_>| {
-                Some(Fault::Slow(Duration::from_millis(dice.below(20))))
-            };
+            let plan = move |_: &Call<'_>| Some(Fault::Slow(Duration::from_millis(dice.below(20))));
             self.memory(number).set_plan(Some(Arc::new(plan)));
         }
     }
@@ -189,7 +217,10 @@ impl World {
             .build()
             .expect("a runtime without input and output starts");
         runtime.block_on(async {
-            let clock = Arc::new(PausedClock { base_ms: self.wall_ms.get(), origin: Instant::now() });
+            let clock = Arc::new(PausedClock {
+                base_ms: self.wall_ms.get(),
+                origin: Instant::now(),
+            });
             let life = self.open(crash, Arc::clone(&clock));
             let end = story(life).await;
             self.wall_ms.set(clock.now().as_millis() + 1);
@@ -199,11 +230,23 @@ impl World {
     }
 
     fn cut_power(&self) {
-        if let Disks::Files { index, backends, seed } = &self.disks {
-            seed.set(seed.get().wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+        if let Disks::Files {
+            index,
+            backends,
+            seed,
+        } = &self.disks
+        {
+            seed.set(
+                seed.get()
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1),
+            );
             index.replace_with(|file| file.crash(seed.get()));
             backends.replace_with(|disks| {
-                (1..).zip(disks).map(|(n, disk)| disk.crash(seed.get() ^ n)).collect()
+                (1..)
+                    .zip(disks)
+                    .map(|(n, disk)| disk.crash(seed.get() ^ n))
+                    .collect()
             });
         }
     }
@@ -212,9 +255,14 @@ impl World {
         let (index, backends): (TestIndex, Vec<Arc<dyn Backend>>) = match &self.disks {
             Disks::Memory { index, backends } => {
                 let shared = |b: &MemoryBackend| Arc::new(b.clone()) as Arc<dyn Backend>;
-                (TestIndex::Memory(Arc::clone(index)), backends.iter().map(shared).collect())
+                (
+                    TestIndex::Memory(Arc::clone(index)),
+                    backends.iter().map(shared).collect(),
+                )
             }
-            Disks::Files { index, backends, .. } => {
+            Disks::Files {
+                index, backends, ..
+            } => {
                 let file = Box::new(index.borrow().clone());
                 let options = IndexOptions {
                     commit: CommitMode::Inline,
@@ -235,10 +283,14 @@ impl World {
         };
         let observer: Arc<dyn Observer> = Arc::new(Silent);
         let configured = self.facts.iter().map(|facts| {
-            let number = backends.iter().enumerate().position(|(n, _)| backend_id(n) == facts.id);
+            let number = backends
+                .iter()
+                .enumerate()
+                .position(|(n, _)| backend_id(n) == facts.id);
             let number = number.expect("only backends of this world are configured");
             (facts.clone(), Arc::clone(&backends[number]))
         });
+        let time = Arc::clone(&clock);
         let gateway = Gateway::new(Parts {
             index: index.shared(),
             backends: Backends::new(configured.collect(), &observer, &self.settings),
@@ -250,7 +302,13 @@ impl World {
             crash,
             settings: self.settings.clone(),
         });
-        Life { client: Client::of(&gateway), gateway, index, backends }
+        Life {
+            client: Client::of(&gateway),
+            gateway,
+            index,
+            backends,
+            clock: time,
+        }
     }
 }
 
@@ -260,9 +318,15 @@ pub(crate) struct Life {
     pub(crate) client: Client,
     pub(crate) index: TestIndex,
     pub(crate) backends: Vec<Arc<dyn Backend>>,
+    clock: Arc<PausedClock>,
 }
 
 impl Life {
+    /// The time on the wall.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Makes the bucket that clients use, unless it is there.
     pub(crate) async fn make_bucket(&self) {
         let create = Mutation::CreateBucket {
@@ -331,7 +395,12 @@ impl Placer for Scatter {
         }
         let copies = if dice.chance(20) { 1 } else { request.copies };
         let (revision, reason) = ("scatter".into(), "by dice".into());
-        Ok(Proposal { revision, reason, candidates, copies })
+        Ok(Proposal {
+            revision,
+            reason,
+            candidates,
+            copies,
+        })
     }
 }
 

@@ -323,7 +323,11 @@ impl Backend for S3Backend {
         prefix: &str,
         limit: usize,
     ) -> Result<Vec<BackendUpload>, BackendError> {
-        self.unfinished(prefix, limit).await
+        match self.unfinished(prefix, limit).await {
+            // rclone's answer when there are none.
+            Err(e) if e.kind == BackendErrorKind::NotFound => Ok(Vec::new()),
+            found => found,
+        }
     }
 
     async fn read_owner(&self) -> Result<Option<Vec<u8>>, BackendError> {

@@ -474,3 +474,21 @@ async fn requests_carry_what_the_settings_say() {
     }
     assert_eq!(seen.body_bytes, 10);
 }
+
+#[tokio::test]
+async fn a_server_without_uploads_may_say_so_with_a_404() {
+    let answer = |code: &str| {
+        let xml = format!("<Error><Code>{code}</Code><Message>m</Message></Error>");
+        Act::Answer(format!(
+            "HTTP/1.1 404 Not Found\r\nContent-Length: {}\r\n\r\n{xml}",
+            xml.len()
+        ))
+    };
+    for (code, wanted) in [
+        ("NoSuchUpload", Ok(Vec::new())),
+        ("NoSuchBucket", Err(BackendErrorKind::Unavailable)),
+    ] {
+        let end = endpoint(|_| {}, move |_| answer(code)).await;
+        assert_eq!(kind(end.backend.list_uploads("w1/", 10).await), wanted);
+    }
+}

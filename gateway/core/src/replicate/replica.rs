@@ -124,8 +124,8 @@ impl Job {
             match self.try_target(id, blob.size).await {
                 Ok(target) => return Ok(target),
                 Err(Halt::Failed(reason)) => reasons.push(reason),
-                // A slot will be free sooner than a breaker will close.
-                Err(busy @ Halt::Busy(_)) => halt = Some(busy),
+                // A slot will be free soon: not worth another place than the policy's choice.
+                Err(busy @ Halt::Busy(_)) => return Err(busy),
                 Err(other) => {
                     halt.get_or_insert(other);
                 }

@@ -14,13 +14,16 @@ use crate::ingest::ChecksumDigest;
 pub(super) type Chosen = Option<(ChecksumAlgorithm, ChecksumKind)>;
 
 /// Which checksum a part is taken in with: the upload's algorithm, whose value the client must
-/// give for composites and may give otherwise.
+/// give for composites and may give otherwise. For an upload that was created without an
+/// algorithm, whatever the client gives is verified and kept with the part (SDKs add a checksum
+/// to every part by themselves), and the object gets none.
 pub(super) fn expected_of_part(
     chosen: Chosen,
     given: Option<ExpectedChecksum>,
 ) -> Result<Option<ExpectedChecksum>> {
     match (chosen, given) {
         (None, None | Some(ExpectedChecksum::Compute(_))) => Ok(None),
+        (None, Some(given)) => Ok(Some(given)),
         (Some((wanted, _)), Some(given)) if given.algorithm() == wanted => Ok(Some(given)),
         (Some((wanted, ChecksumKind::FullObject)), None) => {
             Ok(Some(ExpectedChecksum::Compute(wanted)))

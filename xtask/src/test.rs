@@ -77,14 +77,14 @@ fn steps() -> Vec<(&'static str, Action)> {
         (
             "build",
             cargo(
-                1800,
+                3000,
                 ["build", "--release", "--workspace", "--bins", "--tests"],
             ),
         ),
         (
             "clippy",
             cargo(
-                900,
+                1500,
                 [
                     "clippy",
                     "--release",
@@ -103,7 +103,7 @@ fn steps() -> Vec<(&'static str, Action)> {
         ),
         ("generated", Action::Check(generated)),
         ("deny", Action::Check(deny)),
-        ("test", cargo(1200, ["test", "--release", "--workspace"])),
+        ("test", cargo(1800, ["test", "--release", "--workspace"])),
         (
             "clients",
             Action::Run(Duration::from_secs(900), Box::new(clients)),

@@ -152,7 +152,6 @@ impl Storm {
 /// pytest in the tools' environment, told where the workspace's binaries are.
 pub(crate) fn pytest(args: &[&str]) -> Result<Command> {
     let python = Python::ensure()?;
-    let this = std::env::current_exe().map_err(|e| format!("cannot find this program: {e}"))?;
     let mut command = Command::new(python.program("python"));
     command
         .args([
@@ -166,7 +165,8 @@ pub(crate) fn pytest(args: &[&str]) -> Result<Command> {
         .args(args)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("WEIRTEST_BINARY", paths::binary("weir"))
-        .env("WEIRTEST_XTASK", this)
+        // Not the file this process runs from: building the workspace replaces that.
+        .env("WEIRTEST_XTASK", paths::binary("xtask"))
         .env("WEIRTEST_TOOLS", python.bin());
     Ok(command)
 }

@@ -137,8 +137,7 @@ fn doc() -> Action {
 }
 
 fn verify_plugins() -> Result<Command> {
-    let this = std::env::current_exe().map_err(|e| format!("cannot find this program: {e}"))?;
-    let mut command = Command::new(this);
+    let mut command = Command::new(paths::binary("xtask"));
     command.args(["plugins", "verify"]);
     Ok(command)
 }

@@ -36,7 +36,7 @@ use signing::SigningKeys;
 /// How far a request's time may be from ours, either way (AWS allows 15 minutes).
 const SKEW_SECS_MAX: i64 = 15 * 60;
 
-/// A request whose sender is known. Only [`Gate::authenticate`] makes one.
+/// A request whose sender is known. Only the gate makes one.
 pub struct Verified<B> {
     principal: Principal,
     pub(crate) parts: Parts,

@@ -1,7 +1,7 @@
 //! A directory as a backend: durable, atomic, sharded.
 //!
 //! A put is: temporary file → fsync → rename to its place → fsync of the folder; folders are
-//! made and made durable on the way. See [`layout`] for what lies where, and
+//! made and made durable on the way. See `layout` for what lies where, and
 //! [`SYNC_SITES`] for every fsync and what would be lost without it.
 //!
 //! Threads: all file work runs on at most [`crate::FsConfig::threads_max`] blocking threads;

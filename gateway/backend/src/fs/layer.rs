@@ -1,7 +1,7 @@
 //! The seam beneath a directory backend: what it asks of a file system.
 //!
 //! Calls block. Paths are relative to the backend's directory, have `/` between names, and
-//! are made by [`super::layout`] alone. Every call that makes something durable names its
+//! are made by `super::layout` alone. Every call that makes something durable names its
 //! *site*, so that a simulated disk can be told to skip it and a test can show that data is
 //! lost then.
 

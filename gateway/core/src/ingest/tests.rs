@@ -81,7 +81,14 @@ async fn a_body_that_is_not_as_said_never_arrives_whole() {
     };
     let none = ExpectedDigests::default;
     let cut = || Err(Error::from(ErrorCode::IncompleteBody));
-    let cases: Vec<(&str, u64, ExpectedDigests, Vec<Result<Frame>>, ErrorCode)> = vec![
+    type Case = (
+        &'static str,
+        u64,
+        ExpectedDigests,
+        Vec<Result<Frame>>,
+        ErrorCode,
+    );
+    let cases: Vec<Case> = vec![
         ("md5", 43, wrong_md5, vec![data(TEXT)], ErrorCode::BadDigest),
         (
             "checksum",

@@ -129,7 +129,13 @@ fn doc() -> Action {
     let prepare = || {
         let mut command = Command::new(env!("CARGO"));
         command
-            .args(["doc", "--release", "--workspace", "--no-deps"])
+            .args([
+                "doc",
+                "--release",
+                "--workspace",
+                "--no-deps",
+                "--document-private-items",
+            ])
             .env("RUSTDOCFLAGS", "--deny warnings");
         Ok(command)
     };

@@ -136,7 +136,11 @@ fn doc() -> Action {
                 "--no-deps",
                 "--document-private-items",
             ])
-            .env("RUSTDOCFLAGS", "--deny warnings");
+            // The inside is documented too, so links into it resolve.
+            .env(
+                "RUSTDOCFLAGS",
+                "--deny warnings --allow rustdoc::private_intra_doc_links",
+            );
         Ok(command)
     };
     Action::Run(Duration::from_secs(900), Box::new(prepare))

@@ -61,6 +61,8 @@ pub struct TraceNotes {
     pub attempts: u32,
     /// The policy revision that decided.
     pub policy: Option<String>,
+    /// S3 error code of an operation that failed when its answer had begun.
+    pub failed_late: Option<&'static str>,
 }
 
 /// Notes that any step of a request may add to.
@@ -78,6 +80,11 @@ impl Trace {
     /// Notes which policy revision decided.
     pub fn policy(&self, revision: &str) {
         self.0.lock().policy = Some(revision.to_owned());
+    }
+
+    /// Notes that the operation failed after its answer had begun.
+    pub fn failed_late(&self, code: &'static str) {
+        self.0.lock().failed_late = Some(code);
     }
 
     /// Notes what the request is about.

@@ -74,7 +74,11 @@ impl Gateway {
                 match timeout(self.settings.keep_alive_after, &mut task).await {
                     Ok(outcome) => joined(outcome),
                     Err(_still_running) => {
-                        let later = task.map(joined).boxed();
+                        let trace = entry.trace();
+                        let later = task.map(move |outcome| {
+                            joined(outcome).inspect_err(|e| trace.failed_late(e.code.code()))
+                        });
+                        let later = later.boxed();
                         return Ok(front.respond_late(rendering, entry.request_id(), later));
                     }
                 }

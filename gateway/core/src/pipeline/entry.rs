@@ -128,6 +128,7 @@ impl Drop for Entry {
         self.record.took = self.started.elapsed();
         self.record.complete |= self.announced == Some(self.record.bytes_out);
         self.record.trace = self.trace.notes();
+        self.record.error = self.record.error.or(self.record.trace.failed_late);
         self.observer.request(&self.record);
     }
 }
@@ -200,10 +201,10 @@ fn shown(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// A name that is percent-encoded might be any; honest ones need no encoding.
 fn is_secret(name: &str) -> bool {
-    SECRET_PARAMETERS
-        .iter()
-        .any(|secret| name.eq_ignore_ascii_case(secret))
+    let named = |secret: &&str| name.eq_ignore_ascii_case(secret);
+    name.contains('%') || SECRET_PARAMETERS.iter().any(named)
 }
 
 #[cfg(test)]
@@ -261,6 +262,21 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_failure_behind_an_answer_that_has_begun_is_recorded() {
+        let last = Arc::new(Last::default());
+        let request = Request::builder().uri("/b/k").body(()).expect("a request");
+        let entry = Entry::new(
+            Arc::clone(&last) as Arc<dyn Observer>,
+            "id".into(),
+            &request,
+        );
+        entry.trace().failed_late("InternalError");
+        drop(entry);
+        let record = last.0.lock().take().expect("recorded when dropped");
+        assert_eq!(record.error, Some("InternalError"));
+    }
+
     #[test]
     fn targets_are_logged_without_secrets() {
         let cases = [
@@ -270,6 +286,10 @@ mod tests {
             (
                 "/b?X-Amz-Credential=AK%2F2026&X-Amz-Date=1&X-Amz-Signature=abc",
                 "/b?X-Amz-Credential=-&X-Amz-Date=1&X-Amz-Signature=-",
+            ),
+            (
+                "/b?X-Amz-Signatur%65=abc&a=%41",
+                "/b?X-Amz-Signatur%65=-&a=%41",
             ),
             (
                 "/b?x-amz-security-token=tok&list-type=2",

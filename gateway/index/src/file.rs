@@ -47,8 +47,15 @@ pub(crate) fn open_store(path: &Path, cache_bytes: usize) -> Result<RedbStore, O
     open_redb(path, cache_bytes)
 }
 
-/// Opens `path` as it is.
+/// Opens `path` as it is, or makes it. Keys and metadata are nobody's business but its owner's.
 pub(crate) fn open_redb(path: &Path, cache_bytes: usize) -> Result<RedbStore, OpenError> {
+    let made = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path);
+    made.map_err(|error| failed(path, error))?;
     RedbStore::open_file(path, cache_bytes).map_err(|error| match error {
         redb::Error::DatabaseAlreadyOpen => OpenError::InUse {
             path: path.to_owned(),

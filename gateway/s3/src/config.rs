@@ -47,6 +47,9 @@ pub struct S3Limits {
     pub header_bytes_max: usize,
     /// The XML body of CompleteMultipartUpload and DeleteObjects.
     pub xml_body_bytes_max: usize,
+    /// XML bodies of all requests together, as long as they are being read; those of up to
+    /// 64 KiB do not count. More are answered SlowDown.
+    pub xml_bodies_bytes_max: usize,
     /// PutObject and UploadPart: 5 GiB at AWS ("Amazon S3 multipart upload limits").
     pub put_bytes_max: u64,
     /// Longest pause between two pieces of a request body.
@@ -63,6 +66,7 @@ impl Default for S3Limits {
             header_count_max: 100,
             header_bytes_max: 32 * 1024,
             xml_body_bytes_max: 8 * 1024 * 1024,
+            xml_bodies_bytes_max: 128 * 1024 * 1024,
             put_bytes_max: 5 * 1024 * 1024 * 1024,
             body_idle_timeout: Duration::from_secs(60),
             keep_alive_interval: Duration::from_secs(5),

@@ -16,6 +16,7 @@ mod object;
 mod params;
 mod range;
 mod rendering;
+mod room;
 mod target;
 pub(crate) mod token;
 mod xml;
@@ -33,6 +34,7 @@ use crate::gate::{Query, Verified};
 use params::Params;
 pub use rendering::Rendering;
 pub(crate) use rendering::{Page, ReadSpelling, Spelling};
+pub(crate) use room::Room;
 use target::Target;
 
 /// What the decoders of all groups look at; the body is handed to those that take one.
@@ -42,7 +44,10 @@ pub(crate) struct Head<'a> {
     pub(crate) params: Params,
     /// Host as the client named it, with the port: for `Location`.
     pub(crate) authority: &'a str,
+    /// The bucket stands in the host.
+    pub(crate) in_host: bool,
     pub(crate) config: &'a S3Config,
+    pub(crate) room: &'a Room,
 }
 
 /// An operation, and how its answer is spelled.
@@ -52,6 +57,7 @@ pub(crate) type Decoded = (Operation, Spelling);
 pub(crate) async fn decode<B>(
     verified: Verified<B>,
     config: &S3Config,
+    room: &Room,
 ) -> Result<Call<Rendering>, Error>
 where
     B: Body<Data = Bytes> + Send + 'static,
@@ -76,7 +82,9 @@ where
         headers: &parts.headers,
         params: Params::new(&Query::parse(parts.uri.query())?, presigned),
         authority,
+        in_host: target::bucket_in(&host, &config.base_domains).is_some(),
         config,
+        room,
     };
     let resource = target.resource();
     let (operation, spelling) = match target {

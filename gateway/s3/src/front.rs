@@ -14,7 +14,7 @@ use weir_types::operation::Outcome;
 use weir_types::{Error, Result};
 
 use crate::config::S3Config;
-use crate::decode::{self, Rendering};
+use crate::decode::{self, Rendering, Room};
 use crate::encode;
 use crate::gate::{CredentialStore, Gate, Verified};
 
@@ -22,6 +22,7 @@ use crate::gate::{CredentialStore, Gate, Verified};
 pub struct S3Front<B> {
     gate: Gate,
     config: Arc<S3Config>,
+    room: Room,
     body: PhantomData<fn(B)>,
 }
 
@@ -31,6 +32,7 @@ impl<B> S3Front<B> {
         let gate = Gate::new(&config, store, clock);
         Self {
             gate,
+            room: Room::new(config.limits.xml_bodies_bytes_max),
             config: Arc::new(config),
             body: PhantomData,
         }
@@ -54,7 +56,7 @@ where
     }
 
     async fn decode(&self, verified: Verified<B>) -> Result<Call<Rendering>> {
-        decode::decode(verified, &self.config).await
+        decode::decode(verified, &self.config, &self.room).await
     }
 
     fn respond(

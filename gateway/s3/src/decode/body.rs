@@ -7,6 +7,7 @@ use http_body::Body;
 use weir_types::body::{ExpectedDigests, Frame, FrameStream, IncomingBody};
 use weir_types::{Error, ErrorCode};
 
+use super::room::Room;
 use super::{digests, invalid_argument};
 use crate::config::S3Limits;
 use crate::gate::payload::{Payload, Source, TrailerRule, chunked, plain};
@@ -41,7 +42,7 @@ pub(super) async fn of_xml<B>(
     body: SealedBody<B>,
     digests: (ExpectedDigests, TrailerRule),
     bytes_max: usize,
-    limits: &S3Limits,
+    (limits, room): (&S3Limits, &Room),
 ) -> Result<Vec<u8>, Error>
 where
     B: Body<Data = Bytes> + Send + 'static,
@@ -58,6 +59,7 @@ where
     let length = length.ok_or_else(|| {
         Error::from(ErrorCode::MalformedXML).with("MaxMessageLengthBytes", bytes_max.to_string())
     })?;
+    let _room = room.take(length)?;
     let (expected, rule) = digests;
     let mut frames = open(body, size, rule, limits);
     // Grows with what arrives, not with what was announced.

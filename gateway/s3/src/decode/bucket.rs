@@ -81,7 +81,8 @@ where
     head.params.finish()?;
     let limits = &head.config.limits;
     let expected = digests::of_body(head.headers, body.payload)?;
-    let xml = body::of_xml(head.headers, body, expected, LOCATION_XML_BYTES_MAX, limits).await?;
+    let held = (limits, head.room);
+    let xml = body::of_xml(head.headers, body, expected, LOCATION_XML_BYTES_MAX, held).await?;
     let location = if xml.trim_ascii().is_empty() {
         None
     } else {

@@ -56,7 +56,7 @@ where
         body,
         expected,
         limits.xml_body_bytes_max,
-        limits,
+        (limits, head.room),
     )
     .await?;
     let (keys, quiet) = parse(&xml)?;

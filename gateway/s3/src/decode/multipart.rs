@@ -225,19 +225,19 @@ where
     let upload = upload_ref(bucket, key, upload)?;
     head.params.finish()?;
     let scheme = if head.config.tls { "https" } else { "http" };
-    let location = format!(
-        "{scheme}://{}/{}/{}",
-        head.authority,
-        upload.bucket,
-        percent::encode_key(upload.key.as_str())
-    );
+    let path = percent::encode_key(upload.key.as_str());
+    let location = if head.in_host {
+        format!("{scheme}://{}/{path}", head.authority)
+    } else {
+        format!("{scheme}://{}/{}/{path}", head.authority, upload.bucket)
+    };
     let expected = digests::of_body_without_checksum(head.headers, body.payload)?;
     let xml = body::of_xml(
         head.headers,
         body,
         expected,
         limits.xml_body_bytes_max,
-        limits,
+        (limits, head.room),
     )
     .await?;
     let parts = parse_parts(&xml)?;

@@ -24,10 +24,7 @@ impl Target {
         let path = path
             .strip_prefix('/')
             .ok_or(Error::from(ErrorCode::InvalidURI))?;
-        let of_host = base_domains
-            .iter()
-            .find_map(|domain| host.strip_suffix(domain.as_str())?.strip_suffix('.'));
-        let (bucket, key) = match of_host {
+        let (bucket, key) = match bucket_in(host, base_domains) {
             Some(bucket) => (bucket, path),
             None if path.is_empty() => return Ok(Self::Service),
             None => path.split_once('/').unwrap_or((path, "")),
@@ -48,6 +45,13 @@ impl Target {
             Self::Object(bucket, key) => format!("/{bucket}/{}", key.as_str()),
         }
     }
+}
+
+/// What stands before a base domain in `host`: the bucket of a virtual-hosted request.
+pub(super) fn bucket_in<'a>(host: &'a str, base_domains: &[String]) -> Option<&'a str> {
+    base_domains
+        .iter()
+        .find_map(|domain| host.strip_suffix(domain.as_str())?.strip_suffix('.'))
 }
 
 /// A bucket name as the client sent it.

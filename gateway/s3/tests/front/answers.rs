@@ -675,3 +675,28 @@ async fn slow_answers_keep_the_connection_alive() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_location_of_a_virtual_hosted_upload_names_its_bucket_once() {
+    let xml = "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>e</ETag></Part>\
+        </CompleteMultipartUpload>";
+    for (host, path) in [
+        ("s3.example.com", "/bucket/k"),
+        ("bucket.s3.example.com", "/k"),
+        ("bucket.s3.example.com:9000", "/k"),
+    ] {
+        let target = format!("{path}?uploadId={}", "0".repeat(32));
+        let mut draft = Draft::new("POST", target).body(xml);
+        draft.host = host;
+        let outcome = Outcome::Completed(CompletedObject {
+            bucket: "bucket".parse().expect("a bucket"),
+            key: "k".parse().expect("a key"),
+            etag: etag(),
+            checksum: None,
+            version_id: VersionId(1),
+        });
+        let response = front().respond(rendering(draft).await, "REQ1", Ok(outcome));
+        let (_, _, body) = text(response).await;
+        has(&body, &format!("Location=http://{host}{path}"));
+    }
+}

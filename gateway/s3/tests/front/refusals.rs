@@ -1,6 +1,8 @@
 //! Requests whose sender is known and that are refused all the same.
 
+use base64::Engine as _;
 use http::Request;
+use md5::Digest as _;
 use weir_types::ErrorCode::*;
 use weir_types::operation::Operation;
 
@@ -408,4 +410,42 @@ fn the_tests_know_what_time_it_is() {
         .expect("after 1970")
         .as_secs();
     assert_eq!(secs, NOW_SECS);
+}
+
+#[tokio::test]
+async fn large_xml_bodies_share_what_memory_there_is() {
+    let mut config = config();
+    config.limits.xml_bodies_bytes_max = 256 * 1024;
+    let front = front_with(config);
+    let delete = |bytes: usize| {
+        let xml = format!(
+            "<Delete>{}<Object><Key>k</Key></Object></Delete>",
+            " ".repeat(bytes)
+        );
+        let md5 = base64::engine::general_purpose::STANDARD.encode(md5::Md5::digest(&xml));
+        let draft = Draft::new("POST", "/bucket?delete").header("content-md5", md5);
+        draft.body(xml)
+    };
+    // A body that has begun and does not go on.
+    let stuck = delete(200 * 1024).signed().map(|_| pieces_that_stall());
+    let mut stuck = Box::pin(decode(&front, stuck));
+    assert!(futures_util::poll!(&mut stuck).is_pending());
+    let code = |bytes| {
+        let request = delete(bytes).signed();
+        async { decode(&front, request).await.map(drop).map_err(|e| e.code) }
+    };
+    assert_eq!(code(100 * 1024).await, Err(SlowDown));
+    assert_eq!(
+        code(10 * 1024).await,
+        Ok(()),
+        "small ones are not told to wait"
+    );
+    drop(stuck);
+    assert_eq!(code(100 * 1024).await, Ok(()));
+}
+
+fn pieces_that_stall() -> Body {
+    use http_body_util::BodyExt as _;
+    let never = futures_util::stream::pending::<Result<http_body::Frame<bytes::Bytes>, _>>();
+    http_body_util::StreamBody::new(never).boxed_unsync()
 }

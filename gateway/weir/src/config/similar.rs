@@ -1,10 +1,19 @@
 //! The word that somebody probably meant.
 
-/// The candidate nearest to `word`, if one is near enough to be a slip of the finger.
+/// The candidate nearest to `word`, if one is near enough to be a slip of the finger, or one
+/// that `word` begins.
 pub(crate) fn did_you_mean<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let near = |candidate: &&'a str| (distance(word, candidate), *candidate);
     let (distance, nearest) = candidates.iter().map(near).min()?;
-    (distance <= 1 + word.len().min(nearest.len()) / 4).then_some(nearest)
+    let slip = distance <= 1 + word.len().min(nearest.len()) / 4;
+    // `secret` for `secret_file`: its first part.
+    let begun = |candidate: &&&str| {
+        candidate
+            .strip_prefix(word)
+            .is_some_and(|rest| rest.starts_with('_'))
+    };
+    let begun = || candidates.iter().find(begun).copied();
+    slip.then_some(nearest).or_else(begun)
 }
 
 /// Edits between two words: insert, remove, replace, swap neighbours (restricted
@@ -39,6 +48,8 @@ mod tests {
             ("readonly", Some("read_only")),
             ("byte_max", Some("bytes_max")),
             ("secretfile", Some("secret_file")),
+            ("secret", Some("secret_file")),
+            ("sec", None),
             ("colour", None),
             ("", None),
         ] {

@@ -195,6 +195,13 @@ impl Check<'_> {
         let way = Way::at(["admin"]);
         self.tls(admin, &way);
         let exposed = !is_loopback(std::slice::from_ref(&config.admin.listen));
+        if exposed && config.admin.tls_certificate_file.is_none() {
+            self.mistakes.push(Mistake::warning(
+                way.key("listen"),
+                "the admin token crosses the network in the clear",
+                "tls_certificate_file and tls_key_file, or an address on loopback",
+            ));
+        }
         let given = (
             config.admin.token_file.as_ref(),
             config.admin.token_env.as_ref(),

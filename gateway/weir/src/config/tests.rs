@@ -358,13 +358,18 @@ fn beyond_loopback_credentials_and_token_are_needed() {
         1,
         &["needs configured credentials"],
     );
-    check_behind(
-        "[admin]\nlisten = \"192.0.2.1:9001\"\n",
-        1,
-        2,
-        &["the token is missing"],
-    );
     let scratch = tempfile::tempdir().expect("a scratch folder");
+    let exposed = format!("{RIGHT}[admin]\nlisten = \"192.0.2.1:9001\"\n");
+    let found = findings_in(scratch.path(), &exposed, &[]);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found[0].contains("error: admin.token_file: the token is missing"),
+        "{found:?}"
+    );
+    assert!(
+        found[1].contains("warning: admin.listen: the admin token crosses"),
+        "{found:?}"
+    );
     let loopback = format!("{RIGHT}[s3]\nlisten = [\"[::1]:9000\", \"127.0.0.2:1\"]\n");
     assert_eq!(
         findings_in(scratch.path(), &loopback, &[]),

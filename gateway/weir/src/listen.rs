@@ -7,6 +7,7 @@ mod pace;
 #[cfg(test)]
 mod tests;
 pub mod tls;
+mod wire;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -35,6 +36,7 @@ pub use guard::Busy;
 pub use pace::PacedBody;
 
 use guard::{Activity, GuardedIo};
+use wire::StrictLines;
 
 /// After an error of accept (no file descriptors left, say) the listener rests so long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -288,7 +290,8 @@ impl<S: Service> Connection<S> {
                 Ok::<_, Infallible>(response.map(|body| busy.until_sent(body)))
             }
         });
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(io), answer));
+        let io = TokioIo::new(StrictLines::new(io));
+        let mut connection = pin!(builder.serve_connection(io, answer));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             () = told(&mut stopped) => {

@@ -157,6 +157,97 @@ async fn a_request_never_has_two_readings() {
 }
 
 #[tokio::test]
+async fn a_line_that_ends_in_a_bare_lf_ends_the_connection() {
+    for request in [
+        "GET / HTTP/1.1\nhost: x\n\n",
+        "GET / HTTP/1.1\r\nhost: x\r\nx: y\ncontent-length: 3\r\n\r\nabc",
+    ] {
+        let server = server().await;
+        let mut stream = server.connect().await;
+        let good = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n\n\n\n";
+        stream.write_all(good.as_bytes()).await.expect("sent");
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).await.expect("answered");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let answers = rest(&mut stream).await;
+        assert!(!answers.contains("HTTP/1.1"), "{request:?}: {answers}");
+    }
+}
+
+/// The nth bytes to send.
+type Flood<'a> = &'a dyn Fn(u32) -> Vec<u8>;
+
+/// A frame of HTTP/2 (RFC 9113, section 4.1).
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
+    let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
+    [&head, payload].concat()
+}
+
+/// The kinds of the frames that came, with their payloads.
+fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    let mut found = Vec::new();
+    while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = bytes {
+        let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        let payload = rest.get(..length).unwrap_or(rest);
+        found.push((*kind, payload.to_vec()));
+        bytes = rest.get(length..).unwrap_or_default();
+    }
+    found
+}
+
+#[tokio::test]
+async fn floods_of_http2_end_their_connection() {
+    const HEADERS: u8 = 1;
+    const RST_STREAM: u8 = 3;
+    const SETTINGS: u8 = 4;
+    const GOAWAY: u8 = 7;
+    const CONTINUATION: u8 = 9;
+    const ENHANCE_YOUR_CALM: [u8; 4] = [0, 0, 0, 11];
+    // GET, http, /, and an authority of one letter.
+    let fields = [0x82, 0x86, 0x84, 0x41, 1, b'a'];
+    let resets = |n: u32| {
+        let stream = 2 * n + 1;
+        let cancel = frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]);
+        [frame(HEADERS, 5, stream, &fields), cancel].concat()
+    };
+    let field = [&[0, 3, b'a', b'b', b'c', 0x7f, 0x80, 1][..], &[b'v'; 255]].concat();
+    let continuations = |n: u32| match n {
+        0 => frame(HEADERS, 1, 1, &fields),
+        _ => frame(CONTINUATION, 0, 1, &field),
+    };
+    let floods: [(&str, Flood<'_>); 2] =
+        [("rapid reset", &resets), ("continuation", &continuations)];
+    for (name, flood) in floods {
+        let server = server().await;
+        let (mut reader, mut writer) = server.connect().await.into_split();
+        let reading = tokio::spawn(async move {
+            let mut bytes = Vec::new();
+            let _reset = reader.read_to_end(&mut bytes).await;
+            bytes
+        });
+        let start = [
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            &frame(SETTINGS, 0, 0, &[])[..],
+        ]
+        .concat();
+        writer.write_all(&start).await.expect("sent");
+        let mut sent = 0;
+        while sent < 100_000 && writer.write_all(&flood(sent)).await.is_ok() {
+            sent += 1;
+        }
+        assert!(sent < 100_000, "{name}: all of it was taken");
+        let answered = frames(&reading.await.expect("read"));
+        let calm = answered.iter().any(|(kind, payload)| {
+            *kind == GOAWAY && payload.get(4..8) == Some(&ENHANCE_YOUR_CALM)
+        });
+        // The answer is lost when the reset of the connection overtakes it.
+        let kinds: Vec<_> = answered.iter().map(|(kind, _)| *kind).collect();
+        assert!(calm || !kinds.contains(&GOAWAY), "{name}: {answered:?}");
+    }
+}
+
+#[tokio::test]
 async fn header_sections_have_limits() {
     let many = "a: b\r\n".repeat(30);
     let long = format!("a: {}\r\n", "b".repeat(10_000));

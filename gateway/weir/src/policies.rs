@@ -118,7 +118,13 @@ impl Policies {
             };
             let settings = serde_json::to_string(&policy.settings)
                 .map_err(|error| PolicyError::Refused(error.to_string()))?;
-            let source = read_choice(&folder, &name).unwrap_or_else(|| configured.clone());
+            let source = match read_choice(&folder, &name) {
+                Ok(choice) => choice.unwrap_or_else(|| configured.clone()),
+                Err(why) => {
+                    problems.set(&format!("choice of policy {name}"), why);
+                    configured.clone()
+                }
+            };
             entries.insert(
                 name,
                 Mutex::new(Entry {
@@ -194,10 +200,12 @@ impl Policies {
     /// decided before decides on. Blocks for as long as compiling takes.
     pub fn upload(&self, name: &str, component: &Bytes) -> Result<String, PolicyError> {
         let mut entry = self.entry(name)?.lock();
-        let id = self.activate(name, &entry.settings, component)?;
+        let id = self.load_bytes(name, &entry.settings, component)?;
+        // Kept before it decides: a disk that is full leaves everything as it was.
         std::fs::create_dir_all(&self.folder)?;
         write_private(&self.component_file(name), component)?;
         self.keep(name, &mut entry, Source::Uploaded)?;
+        self.host.activate(name, id).map_err(refused)?;
         Ok(short(&id))
     }
 
@@ -209,9 +217,12 @@ impl Policies {
             Choice::File(file) => Source::File(file),
             Choice::Configured(_) => entry.configured.clone(),
         };
+        // Noted first: a file that changes while it is read is looked at again.
+        let seen = fingerprint(&source);
         let id = self.load(name, &entry.settings, &source)?;
-        entry.seen = fingerprint(&source);
         self.keep(name, &mut entry, source)?;
+        entry.seen = seen;
+        self.host.activate(name, id).map_err(refused)?;
         Ok(short(&id))
     }
 
@@ -230,7 +241,12 @@ impl Policies {
         let what = format!("policy {name}");
         // Noted first: a file that changes while it is read is looked at again.
         entry.seen = fingerprint(&source);
-        match self.load(name, &entry.settings, &source) {
+        let loaded = self.load(name, &entry.settings, &source);
+        let active = loaded.and_then(|id| {
+            self.host.activate(name, id).map_err(refused)?;
+            Ok(id)
+        });
+        match active {
             Ok(id) => {
                 tracing::info!(policy = name, revision = short(&id), "policy active");
                 self.problems.clear(&what);
@@ -239,6 +255,7 @@ impl Policies {
         }
     }
 
+    /// Compiles, checks and configures; what decides stays.
     fn load(&self, name: &str, settings: &str, source: &Source) -> Result<RevisionId, PolicyError> {
         let file = match source {
             Source::Builtin(builtin) => {
@@ -248,31 +265,25 @@ impl Policies {
                         "no component {builtin:?} comes with Weir; known: {known}"
                     ))
                 })?;
-                return self.activate(name, settings, component);
+                return self.load_bytes(name, settings, component);
             }
             Source::File(file) => file.clone(),
             Source::Uploaded => self.component_file(name),
         };
-        let id = self
-            .host
+        self.host
             .load_file(name, &file, settings, &self.facts)
-            .map_err(refused)?;
-        self.host.activate(name, id).map_err(refused)?;
-        Ok(id)
+            .map_err(refused)
     }
 
-    fn activate(
+    fn load_bytes(
         &self,
         name: &str,
         settings: &str,
         component: &[u8],
     ) -> Result<RevisionId, PolicyError> {
-        let id = self
-            .host
+        self.host
             .load(name, component, settings, &self.facts)
-            .map_err(refused)?;
-        self.host.activate(name, id).map_err(refused)?;
-        Ok(id)
+            .map_err(refused)
     }
 
     /// Remembers an operator's choice; going back to the configuration forgets it.
@@ -293,6 +304,7 @@ impl Policies {
         }
         entry.source = source;
         self.problems.clear(&format!("policy {name}"));
+        self.problems.clear(&format!("choice of policy {name}"));
         Ok(())
     }
 
@@ -329,9 +341,18 @@ fn choice_file(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.json"))
 }
 
-fn read_choice(folder: &Path, name: &str) -> Option<Source> {
-    let text = std::fs::read(choice_file(folder, name)).ok()?;
-    serde_json::from_slice(&text).ok()
+/// What an operator chose before; `None` for what is configured.
+fn read_choice(folder: &Path, name: &str) -> Result<Option<Source>, String> {
+    let path = choice_file(folder, name);
+    let text = match std::fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("{}: {error}", path.display())),
+    };
+    let choice = serde_json::from_slice(&text);
+    choice
+        .map(Some)
+        .map_err(|error| format!("{} is damaged; choose again: {error}", path.display()))
 }
 
 fn fingerprint(source: &Source) -> Option<Fingerprint> {

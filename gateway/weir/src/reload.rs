@@ -3,7 +3,6 @@
 //! Files are looked at every second. A broken one leaves what was in force in force, and the
 //! reason on the status page.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +38,8 @@ impl Reloader {
         let (stop, mut stopped) = watch::channel(false);
         let (now, mut asked) = mpsc::channel::<oneshot::Sender<()>>(1);
         let seen = Seen {
-            credentials: look(&site.config, &sources),
+            file: look_at_file(&sources),
+            secrets: look_at_secrets(&site.config),
             certificates: certificates
                 .iter()
                 .map(|c| Fingerprint::of(c.files()))
@@ -54,6 +54,7 @@ impl Reloader {
             root,
             certificates,
             seen,
+            retry: false,
         };
         let task = tokio::spawn(async move {
             loop {
@@ -112,19 +113,25 @@ struct Looker {
     root: RootCredential,
     certificates: Vec<Arc<Certificate>>,
     seen: Seen,
+    /// What was read last had mistakes. The cause may lie in a file that is not looked at, such
+    /// as a secret that is still to be written, so it is read again until it has none.
+    retry: bool,
 }
 
+/// How files looked before they were read: what changes while it is read is read again.
 struct Seen {
-    credentials: Fingerprint,
+    file: Fingerprint,
+    secrets: Fingerprint,
     certificates: Vec<Fingerprint>,
 }
 
 impl Looker {
     fn look(&mut self, forced: bool) {
-        let now = look(&self.current, &self.sources);
-        if forced || now != self.seen.credentials {
-            self.seen.credentials = now;
-            self.reload_credentials();
+        let file = look_at_file(&self.sources);
+        let secrets = look_at_secrets(&self.current);
+        if forced || self.retry || file != self.seen.file || secrets != self.seen.secrets {
+            (self.seen.file, self.seen.secrets) = (file, secrets);
+            self.retry = self.reload_credentials().is_err();
         }
         for (certificate, seen) in self.certificates.iter().zip(&mut self.seen.certificates) {
             let now = Fingerprint::of(certificate.files());
@@ -143,27 +150,22 @@ impl Looker {
         self.site.policies.reload_changed();
     }
 
-    fn reload_credentials(&mut self) {
+    /// Takes over the credentials; `Err` when there are mistakes, which are told.
+    fn reload_credentials(&mut self) -> Result<(), ()> {
         let problems = &self.site.problems;
-        let config = match config::load(&self.sources, self.start.clone()).valid() {
-            Ok((config, _warnings)) => config,
-            Err(findings) => {
-                let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();
-                return problems.set("configuration", lines.join("\n"));
-            }
-        };
-        match self
-            .site
-            .access
+        let loaded = config::load(&self.sources, self.start.clone()).valid();
+        let (config, _warnings) = loaded.map_err(|findings| {
+            let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();
+            problems.set("configuration", lines.join("\n"));
+        })?;
+        let secrets = look_at_secrets(&config);
+        let access = &self.site.access;
+        let count = access
             .set(&config, Some(&self.root), &self.sources)
-        {
-            Ok(count) => {
-                problems.clear("configuration");
-                tracing::info!(credentials = count, "credentials and grants read again");
-            }
-            Err(error) => return problems.set("configuration", error.to_string()),
-        }
-        // Secrets may stand in other files now; everything else takes a restart.
+            .map_err(|error| problems.set("configuration", error.to_string()))?;
+        problems.clear("configuration");
+        tracing::info!(credentials = count, "credentials and grants read again");
+        // Everything else takes a restart.
         let rest = |config: &Config| Config {
             credentials: Default::default(),
             ..config.clone()
@@ -176,17 +178,18 @@ impl Looker {
                 "the configuration has changed beyond credentials; that takes a restart".into(),
             );
         }
-        self.seen.credentials = look(&config, &self.sources);
+        // Secrets may stand in other files now.
+        self.seen.secrets = secrets;
         self.current = config;
+        Ok(())
     }
 }
 
-/// How the configuration's file and its secrets look.
-fn look(config: &Config, sources: &Sources) -> Fingerprint {
-    let secrets = config
-        .credentials
-        .values()
-        .filter_map(|credential| credential.secret_file.clone());
-    let files: Vec<PathBuf> = sources.file.iter().cloned().chain(secrets).collect();
-    Fingerprint::of(files.iter().map(PathBuf::as_path))
+fn look_at_file(sources: &Sources) -> Fingerprint {
+    Fingerprint::of(sources.file.as_deref())
+}
+
+fn look_at_secrets(config: &Config) -> Fingerprint {
+    let credentials = config.credentials.values();
+    Fingerprint::of(credentials.filter_map(|credential| credential.secret_file.as_deref()))
 }

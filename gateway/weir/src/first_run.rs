@@ -1,8 +1,8 @@
 //! What is generated at the first start: an access key and the admin token.
 
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use weir_types::entropy::Entropy;
@@ -36,16 +36,24 @@ pub fn make_data_dir(data_dir: &Path) -> io::Result<()> {
 /// What stands in the data folder, or `None` before the first start.
 pub fn read(data_dir: &Path) -> io::Result<Option<Generated>> {
     let path = data_dir.join(FILE_NAME);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
+    let mut file = match fs::File::open(&path) {
+        Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(named(&path, &error)),
     };
-    let mode = fs::metadata(&path)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        let reason = "others than its owner can read it; chmod 600";
+    // Asked of the open file: the name may mean another one by now.
+    let meta = file.metadata().map_err(|error| named(&path, &error))?;
+    let bad = match (meta.mode() & 0o077, is_ours(meta.uid())) {
+        (0, true) => None,
+        (0, false) => Some("another user owns it, and may know what stands in it"),
+        _ => Some("others than its owner can read it; chmod 600"),
+    };
+    if let Some(reason) = bad {
         return Err(named(&path, &io::Error::other(reason)));
     }
+    let mut text = String::new();
+    file.read_to_string(&mut text)
+        .map_err(|error| named(&path, &error))?;
     let value = |name: &str| {
         let line = text
             .lines()
@@ -66,6 +74,11 @@ pub fn read(data_dir: &Path) -> io::Result<Option<Generated>> {
         },
         admin_token,
     }))
+}
+
+/// Whether a file's owner may be trusted with what this process takes for its own.
+fn is_ours(uid: u32) -> bool {
+    uid == rustix::process::geteuid().as_raw() || uid == 0
 }
 
 /// What stands in the data folder; generated and stored durably when nothing does.

@@ -27,6 +27,14 @@ fn generated_once_and_readable_by_the_owner_alone() {
 }
 
 #[test]
+fn what_another_user_laid_there_is_refused() {
+    let ours = rustix::process::geteuid().as_raw();
+    for (uid, want) in [(ours, true), (0, true), (ours + 1, false)] {
+        assert_eq!(is_ours(uid), want, "{uid} of {ours}");
+    }
+}
+
+#[test]
 fn readable_by_others_or_damaged_is_refused() {
     let cases: [(&str, u32, &str); 4] = [
         (

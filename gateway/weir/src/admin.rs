@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
@@ -13,6 +14,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use serde::Serialize;
+use tokio::time::timeout;
 use weir_core::front::ReplyBody;
 use weir_types::clock::Timestamp;
 use weir_types::index::Index;
@@ -46,6 +48,10 @@ pub struct Admin {
     pub draining: Arc<AtomicBool>,
     /// One verification or backup at a time.
     pub heavy: tokio::sync::Mutex<()>,
+    /// One component in memory at a time; others wait.
+    pub uploads: tokio::sync::Mutex<()>,
+    /// For a body that does not go on.
+    pub stall_timeout: Duration,
 }
 
 type Reply = Response<ReplyBody>;
@@ -77,9 +83,9 @@ impl Service for Admin {
             (&Method::GET, ["v1", "status"]) => self.status(as_text).await,
             (&Method::GET, ["v1", "explain"]) => self.explain(&query, as_text).await,
             (&Method::GET, ["v1", "policies"]) => self.policies(as_text),
-            (&Method::POST, ["v1", "policies", name]) => self.upload(name, body).await,
+            (&Method::POST, ["v1", "policies", name]) => self.upload(name, body, as_text).await,
             (&Method::POST, ["v1", "policies", name, "activate"]) => {
-                self.activate(name, body).await
+                self.activate(name, body, as_text).await
             }
             (&Method::POST, ["v1", "index", "verify"]) => self.verify(as_text).await,
             (&Method::POST, ["v1", "index", "backup"]) => self.backup(body).await,
@@ -94,6 +100,19 @@ impl Service for Admin {
                 }
             },
         }
+    }
+}
+
+/// What a change of a policy is answered with.
+#[derive(Serialize)]
+struct Activated<'a> {
+    policy: &'a str,
+    revision: &'a str,
+}
+
+impl std::fmt::Display for Activated<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{}: revision {} decides", self.policy, self.revision)
     }
 }
 
@@ -187,19 +206,20 @@ impl Admin {
         json(StatusCode::OK, &policies)
     }
 
-    async fn upload(&self, name: &str, body: Body) -> Reply {
-        let component = match read(body, COMPONENT_BYTES_MAX).await {
+    async fn upload(&self, name: &str, body: Body, as_text: bool) -> Reply {
+        let _alone = self.uploads.lock().await;
+        let component = match self.read(body, COMPONENT_BYTES_MAX).await {
             Ok(component) => component,
             Err(reply) => return reply,
         };
-        self.change(name, move |site, name| {
+        self.change(name, as_text, move |site, name| {
             site.policies.upload(name, &component)
         })
         .await
     }
 
-    async fn activate(&self, name: &str, body: Body) -> Reply {
-        let body = match read(body, BODY_BYTES_MAX).await {
+    async fn activate(&self, name: &str, body: Body, as_text: bool) -> Reply {
+        let body = match self.read(body, BODY_BYTES_MAX).await {
             Ok(body) => body,
             Err(reply) => return reply,
         };
@@ -210,33 +230,29 @@ impl Admin {
                 return text(StatusCode::BAD_REQUEST, &format!("{error}; {right}\n"));
             }
         };
-        self.change(name, move |site, name| site.policies.choose(name, choice))
-            .await
+        self.change(name, as_text, move |site, name| {
+            site.policies.choose(name, choice)
+        })
+        .await
     }
 
     /// Changes a policy where compiling delays nobody.
     async fn change(
         &self,
         name: &str,
+        as_text: bool,
         change: impl FnOnce(&Site, &str) -> Result<String, PolicyError> + Send + 'static,
     ) -> Reply {
-        #[derive(Serialize)]
-        struct Activated<'a> {
-            policy: &'a str,
-            revision: &'a str,
-        }
         let (site, owned) = (Arc::clone(&self.site), name.to_owned());
         let changed = tokio::task::spawn_blocking(move || change(&site, &owned)).await;
         match changed {
             Ok(Ok(revision)) => {
                 tracing::info!(policy = name, revision, "policy swapped by an operator");
-                json(
-                    StatusCode::OK,
-                    &Activated {
-                        policy: name,
-                        revision: &revision,
-                    },
-                )
+                let activated = Activated {
+                    policy: name,
+                    revision: &revision,
+                };
+                shown(&activated, as_text)
             }
             Ok(Err(error)) => {
                 let status = match error {
@@ -250,6 +266,33 @@ impl Admin {
                 )
             }
             Err(error) => failed(&error),
+        }
+    }
+
+    /// The whole body, up to a limit.
+    async fn read(&self, body: Body, bytes_max: usize) -> Result<Bytes, Reply> {
+        let mut body = Limited::new(body, bytes_max);
+        let mut bytes = Vec::new();
+        loop {
+            let Ok(frame) = timeout(self.stall_timeout, body.frame()).await else {
+                return Err(text(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "the body does not go on\n",
+                ));
+            };
+            match frame {
+                None => return Ok(bytes.into()),
+                Some(Ok(frame)) => {
+                    bytes.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new()))
+                }
+                Some(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+                    let message = format!("more than {bytes_max} bytes\n");
+                    return Err(text(StatusCode::PAYLOAD_TOO_LARGE, &message));
+                }
+                Some(Err(error)) => {
+                    return Err(text(StatusCode::BAD_REQUEST, &format!("{error}\n")));
+                }
+            }
         }
     }
 
@@ -281,7 +324,7 @@ impl Admin {
         struct Wanted {
             file: std::path::PathBuf,
         }
-        let body = match read(body, BODY_BYTES_MAX).await {
+        let body = match self.read(body, BODY_BYTES_MAX).await {
             Ok(body) => body,
             Err(reply) => return reply,
         };
@@ -305,18 +348,6 @@ impl Admin {
             Ok(Err(error)) => text(StatusCode::UNPROCESSABLE_ENTITY, &format!("{error}\n")),
             Err(error) => failed(&error),
         }
-    }
-}
-
-/// The whole body, up to a limit.
-async fn read(body: Body, bytes_max: usize) -> Result<Bytes, Reply> {
-    match Limited::new(body, bytes_max).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            let message = format!("more than {bytes_max} bytes\n");
-            Err(text(StatusCode::PAYLOAD_TOO_LARGE, &message))
-        }
-        Err(error) => Err(text(StatusCode::BAD_REQUEST, &format!("{error}\n"))),
     }
 }
 

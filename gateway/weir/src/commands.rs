@@ -211,7 +211,7 @@ fn open_existing(plan: &Plan) -> Result<weir_index::EmbeddedIndex, Failure> {
             path.display()
         )));
     }
-    open_index(&plan.config)
+    open_index(&plan.config, plan.index.clone())
 }
 
 fn policy(command: PolicyCommand) -> Ended {

@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use weir_core::Gateway;
 use weir_core::front::ReplyBody;
 use weir_core::replicate;
-use weir_index::EmbeddedIndex;
+use weir_index::{EmbeddedIndex, IndexOptions};
 use weir_s3::{S3Config as FrontConfig, S3Front, S3Limits};
 use weir_types::entropy::SystemEntropy;
 
@@ -25,6 +25,7 @@ use crate::error::Failure;
 use crate::first_run::{self, Generated};
 use crate::listen::tls::Certificate;
 use crate::listen::{Bound, Counts, Limits, Listener, PacedBody, Service};
+use crate::process;
 use crate::reload::Reloader;
 use crate::secrets::Reference;
 use crate::site::Site;
@@ -40,6 +41,8 @@ pub struct Plan {
     pub sources: Sources,
     /// What stands where nothing is given: needed to read it again.
     pub start: Config,
+    /// How the index is opened.
+    pub index: IndexOptions,
 }
 
 /// A gateway that serves.
@@ -79,6 +82,7 @@ impl Running {
             config,
             sources,
             start,
+            index,
         } = plan;
         let generated = generate(&config)?;
         let token = admin_token(&config, &sources, &generated)?;
@@ -97,12 +101,24 @@ impl Running {
             &config.admin.tls_key_file,
         )?;
 
-        let site = Arc::new(Site::open(config, &sources, Some(&generated.root)).await?);
+        let site = Arc::new(Site::open(config, &sources, Some(&generated.root), index).await?);
         let config = &site.config;
         let background = replicate::run(&site.gateway);
         let draining = Arc::new(AtomicBool::new(false));
         let counts = (Arc::new(Counts::default()), Arc::new(Counts::default()));
         let limits = limits(&config.s3);
+        let files = process::raise_open_files_max();
+        let limits = Limits {
+            connections_max: process::connections_max(limits.connections_max, files),
+            ..limits
+        };
+        if limits.connections_max < config.s3.connections_max {
+            tracing::warn!(
+                configured = config.s3.connections_max,
+                in_force = limits.connections_max,
+                "fewer connections than s3.connections_max: raise the limit on open files (ulimit -n)"
+            );
+        }
 
         let service = Arc::new(S3Service {
             gateway: Arc::clone(&site.gateway),
@@ -124,6 +140,8 @@ impl Running {
             counts: (Arc::clone(&counts.0), Arc::clone(&counts.1)),
             draining: Arc::clone(&draining),
             heavy: tokio::sync::Mutex::new(()),
+            uploads: tokio::sync::Mutex::new(()),
+            stall_timeout: limits.stall_timeout,
         });
         let acceptor = self::acceptor(admin_tls.as_ref())?;
         let admin_limits = Limits {
@@ -333,6 +351,7 @@ pub fn plan(
             config,
             sources,
             start,
+            index: IndexOptions::default(),
         },
         warnings,
     ))

@@ -66,10 +66,10 @@ pub struct Site {
 pub const INDEX_FILE: &str = "index.redb";
 
 /// Opens the index that the configuration names. Blocks.
-pub fn open_index(config: &Config) -> Result<EmbeddedIndex, Failure> {
+pub fn open_index(config: &Config, options: IndexOptions) -> Result<EmbeddedIndex, Failure> {
     let site = SiteId::parse(&config.site.id).map_err(|e| Failure::new(format!("site.id: {e}")))?;
     let path = config.data_dir.join(INDEX_FILE);
-    EmbeddedIndex::open(&path, site, IndexOptions::default()).map_err(Failure::of)
+    EmbeddedIndex::open(&path, site, options).map_err(Failure::of)
 }
 
 /// Opens the backends that the configuration names, each behind its owner check and counters.
@@ -157,6 +157,7 @@ impl Site {
         config: Config,
         sources: &Sources,
         root: Option<&RootCredential>,
+        index: IndexOptions,
     ) -> Result<Self, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
@@ -169,7 +170,7 @@ impl Site {
                 (Arc::clone(&clock), Arc::clone(&entropy), sources.clone());
             let problems = Arc::clone(&problems);
             let opening = tokio::task::spawn_blocking(move || {
-                let index = Arc::new(open_index(&config)?);
+                let index = Arc::new(open_index(&config, index)?);
                 let backends = open_backends(&config, &sources, &index, &clock, &entropy)?;
                 let policies = Arc::new(Policies::open(&config, problems).map_err(Failure::of)?);
                 Ok::<_, Failure>((index, backends, policies, config))

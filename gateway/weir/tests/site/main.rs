@@ -1,5 +1,9 @@
 //! A whole site in this process: started, asked, changed, stopped.
 
+mod certificates;
+mod full_disk;
+mod process;
+
 use std::path::Path;
 
 use bytes::Bytes;
@@ -11,6 +15,7 @@ use weir::config::{Sources, load};
 use weir::serve::{Plan, Running};
 use weir_core::object::Asker;
 use weir_core::observe::Trace;
+use weir_index::IndexOptions;
 use weir_types::backend::Backend;
 use weir_types::body::{ExpectedDigests, Frame, IncomingBody};
 use weir_types::id::{BackendKey, BlobId, BucketName, ObjectKey, Principal, SiteId};
@@ -31,6 +36,7 @@ async fn start(config: Config) -> Running {
         config: config.clone(),
         sources: Sources::default(),
         start: config,
+        index: IndexOptions::default(),
     };
     Running::start(plan)
         .await
@@ -65,6 +71,7 @@ async fn start_file(file: &Path, text: &str) -> Running {
         config,
         sources,
         start: Config::default(),
+        index: IndexOptions::default(),
     };
     Running::start(plan)
         .await
@@ -102,11 +109,9 @@ fn bearer(running: &Running) -> String {
     format!("Bearer {}", running.generated.admin_token)
 }
 
-async fn put(running: &Running, key: &str, content: &'static [u8]) {
-    let trace = std::sync::Arc::new(Trace::default());
-    let principal = Principal::parse("TEST").expect("a valid name");
+fn put_operation(key: &str, content: &'static [u8]) -> Operation {
     let frames = futures_util::stream::iter([Ok(Frame::Data(Bytes::from_static(content)))]);
-    let operation = Operation::PutObject(Box::new(PutObject {
+    Operation::PutObject(Box::new(PutObject {
         bucket: BucketName::parse("photos").expect("a valid name"),
         key: ObjectKey::parse(key).expect("a valid key"),
         headers: ContentHeaders::default(),
@@ -119,7 +124,12 @@ async fn put(running: &Running, key: &str, content: &'static [u8]) {
             expected: ExpectedDigests::default(),
             frames: Box::pin(frames),
         },
-    }));
+    }))
+}
+
+async fn put(running: &Running, key: &str, content: &'static [u8]) {
+    let trace = std::sync::Arc::new(Trace::default());
+    let principal = Principal::parse("TEST").expect("a valid name");
     let asker = Asker {
         principal: &principal,
         trace: &trace,
@@ -127,7 +137,7 @@ async fn put(running: &Running, key: &str, content: &'static [u8]) {
     running
         .site()
         .gateway
-        .execute(operation, asker)
+        .execute(put_operation(key, content), asker)
         .await
         .expect("stored");
 }
@@ -196,6 +206,12 @@ async fn the_first_start_generates_and_the_second_keeps() {
     }
     assert!(!first.s3_url.ends_with(":0"), "the real port is told");
     put(&first, "a/b", b"content").await;
+    for file in ["credentials", "admin-url", "index.redb"] {
+        use std::os::unix::fs::MetadataExt;
+        let path = scratch.path().join("weir-data").join(file);
+        let meta = std::fs::metadata(path).expect("there");
+        assert_eq!(meta.mode() & 0o777, 0o600, "{file} is for its owner alone");
+    }
 
     // A second one on the same data refuses, and disturbs nothing.
     let config_again = config(scratch.path());
@@ -203,6 +219,7 @@ async fn the_first_start_generates_and_the_second_keeps() {
         config: config_again.clone(),
         sources: Sources::default(),
         start: config_again,
+        index: IndexOptions::default(),
     };
     let refused = Running::start(plan)
         .await
@@ -485,6 +502,24 @@ async fn credentials_reload_live_and_broken_files_change_nothing() {
         !std::sync::Arc::ptr_eq(&credential, &renewed),
         "a new secret has new keys"
     );
+
+    // The configuration names a secret before it is there. Nobody says when it is.
+    let named = text("two", "read_only = false\n").replace("\"secret\"", "\"later\"");
+    std::fs::write(&file, named).expect("written");
+    running.reload().await;
+    assert!(may_read("one"), "nothing has changed yet");
+    std::fs::write(scratch.path().join("later"), "a secret to come 0123").expect("written");
+    let noticed = async {
+        while !may_read("two") {
+            tokio::task::yield_now().await;
+        }
+    };
+    let noticed = tokio::time::timeout(std::time::Duration::from_secs(60), noticed).await;
+    assert!(
+        noticed.is_ok(),
+        "the secret is found: {:?}",
+        site.problems.all()
+    );
     running.stop().await;
 }
 
@@ -499,6 +534,7 @@ async fn a_backend_of_another_index_stops_the_start() {
         config: config.clone(),
         sources: Sources::default(),
         start: config,
+        index: IndexOptions::default(),
     };
     let refused = Running::start(plan)
         .await

@@ -286,6 +286,11 @@ fn a_deleted_object_stays_for_its_readers() {
             .to_vec();
         life.client.delete("key", None).await.expect("is deleted");
         sleep(Duration::from_secs(3600)).await;
+        let mut left = 0;
+        for backend in &life.backends {
+            left += held(&**backend).await.len();
+        }
+        assert_eq!(left, 2, "both copies stay");
         assert_eq!(life.client.get("key").await, Ok(None));
         while let Some(chunk) = reader.body.next().await {
             seen.extend_from_slice(&chunk.expect("reads to the end"));

@@ -468,9 +468,10 @@ impl Step {
     }
 }
 
-/// While a part is replaced, even by the same bytes, a Complete finds none: a moment that the
-/// model does not know. Such parts are left out.
-pub(super) fn without_repeated_parts(mut steps: Vec<Step>) -> Vec<Step> {
+/// Leaves out what the model does not know. While a part is replaced, even by the same bytes, a
+/// Complete finds none. And a copy reads first and writes later: who lists in between may see
+/// what came after the one and before the other.
+pub(super) fn without_the_unknown(mut steps: Vec<Step>) -> Vec<Step> {
     let named: Vec<ETag> = steps
         .iter()
         .filter_map(|step| match step {
@@ -480,8 +481,14 @@ pub(super) fn without_repeated_parts(mut steps: Vec<Step>) -> Vec<Step> {
         .flatten()
         .map(|(_, etag)| etag)
         .collect();
+    let copies = steps.iter().any(|step| matches!(step, Step::Copy { .. }));
     for step in &mut steps {
-        if matches!(step, Step::Part { tag, .. } if named.contains(&etag_of(&content(*tag)))) {
+        let unknown = match step {
+            Step::Part { tag, .. } => named.contains(&etag_of(&content(*tag))),
+            Step::List { .. } => copies,
+            _ => false,
+        };
+        if unknown {
             *step = Step::Wait(0);
         }
     }

@@ -3,6 +3,7 @@
 
 mod client;
 mod file;
+mod hesitant;
 mod laws;
 mod plan;
 mod world;

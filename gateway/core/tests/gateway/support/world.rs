@@ -25,6 +25,7 @@ use weir_types::id::{BackendId, BucketName, SiteId};
 use weir_types::index::{Index, IndexError, Mutation};
 
 use super::file::ForgetfulFile;
+use super::hesitant::Hesitant;
 use super::{Client, Dice};
 
 /// Limits small enough that tests meet them.
@@ -47,6 +48,8 @@ pub(crate) struct World {
     disks: Disks,
     facts: Vec<BackendFacts>,
     pub(crate) placer: Arc<dyn Placer>,
+    /// Seed of the moments that mutations wait for, if they do.
+    pub(crate) hesitation: Option<u64>,
     wall_ms: Cell<u64>,
     entropy: Arc<dyn Entropy>,
 }
@@ -96,6 +99,7 @@ impl World {
             disks,
             facts: (0..backends).map(facts).collect(),
             placer: Arc::new(LeastUsed),
+            hesitation: None,
             wall_ms: Cell::new(1_700_000_000_000),
             entropy: Arc::new(SeededEntropy::new(seed)),
         }
@@ -292,7 +296,10 @@ impl World {
         });
         let time = Arc::clone(&clock);
         let gateway = Gateway::new(Parts {
-            index: index.shared(),
+            index: match self.hesitation {
+                Some(seed) => Arc::new(Hesitant::new(index.shared(), seed ^ self.wall_ms.get())),
+                None => index.shared(),
+            },
             backends: Backends::new(configured.collect(), &observer, &self.settings),
             placer: Arc::clone(&self.placer),
             grants: Arc::new(AllowAll),

@@ -231,23 +231,23 @@ impl Step {
         let at = || (0, usize::try_from(dice.below(2)).expect("small"));
         let upload = Which::Recent(usize::try_from(dice.below(2)).expect("small"));
         match dice.below(100) {
-            0..=29 => Self::Put(at(), tag(dice), When::random(dice)),
-            30..=49 => Self::Get(at(), None),
-            50..=62 => Self::Delete(at(), dice.chance(50).then(|| tag(dice))),
-            63..=74 => Self::Copy {
+            0..=24 => Self::Put(at(), tag(dice), When::random(dice)),
+            25..=39 => Self::Get(at(), None),
+            40..=48 => Self::Delete(at(), dice.chance(50).then(|| tag(dice))),
+            49..=56 => Self::Copy {
                 from: at(),
                 to: (0, 2 + position),
                 user: dice.below(1000),
                 when: When::Always,
             },
-            75..=79 => Self::List {
+            57..=60 => Self::List {
                 bucket: 0,
                 prefix: 0,
                 fold: false,
                 limit: 1000,
             },
-            80..=84 => Self::Begin(at()),
-            85..=93 => Self::Part {
+            61..=69 => Self::Begin(at()),
+            70..=87 => Self::Part {
                 upload,
                 number: 1,
                 tag: tag(dice),

@@ -39,7 +39,7 @@ impl Hesitant {
 
     async fn hesitate(&self) {
         if self.dice.chance(30) {
-            sleep(Duration::from_millis(1 + self.dice.below(10))).await;
+            sleep(Duration::from_millis(1 + self.dice.below(40))).await;
         }
     }
 }

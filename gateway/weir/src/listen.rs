@@ -18,9 +18,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::header::{CONNECTION, TRANSFER_ENCODING};
+use http::header::{CONNECTION, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, Response, Version};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -280,9 +280,13 @@ impl<S: Service> Connection<S> {
             let service = Arc::clone(&service);
             async move {
                 let closes = ends_connection(&request);
+                let is_http1 = request.version() < Version::HTTP_2;
                 let request = request.map(|body| PacedBody::new(body, rate, grace));
+                let body_ended = request.body().ended();
                 let mut response = service.answer(request).await;
-                if closes {
+                // A body that nobody read must not be taken for the next request, nor the next
+                // request for that body, whichever of the two the client sends now.
+                if closes || (is_http1 && !body_ended.is_true()) {
                     response
                         .headers_mut()
                         .insert(CONNECTION, HeaderValue::from_static("close"));
@@ -330,9 +334,15 @@ fn http_builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// Whether the connection ends after this request. One that has a Transfer-Encoding might also
-/// carry a Content-Length, which hyper then drops or ignores: whatever a proxy in front of us
-/// took for the end of it, nothing behind it is read as another request.
-fn ends_connection<B>(request: &Request<B>) -> bool {
-    request.version() < Version::HTTP_2 && request.headers().contains_key(TRANSFER_ENCODING)
+/// Whether the connection ends after this request, whatever becomes of it.
+///
+/// One that has a Transfer-Encoding might also carry a Content-Length, which hyper then drops
+/// or ignores: whatever a proxy in front of us took for the end of it, nothing behind it is
+/// read as another request. One that expects 100 (Continue) for an empty body is answered
+/// without it, after which botocore takes the next 100 on the connection for an answer.
+fn ends_connection<B: Body>(request: &Request<B>) -> bool {
+    let headers = request.headers();
+    let expects_in_vain = headers.contains_key(EXPECT) && request.body().is_end_stream();
+    request.version() < Version::HTTP_2
+        && (headers.contains_key(TRANSFER_ENCODING) || expects_in_vain)
 }

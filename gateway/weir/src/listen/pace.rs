@@ -1,6 +1,8 @@
 //! A request body that must arrive at some rate.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,13 +23,27 @@ pub struct PacedBody<B> {
     bytes: u64,
     waited: Duration,
     waiting_since: Option<Instant>,
+    ended: Arc<AtomicBool>,
 }
 
-impl<B> PacedBody<B> {
+/// Tells whether a body was read to its end.
+#[derive(Debug, Clone)]
+pub struct Ended(Arc<AtomicBool>);
+
+impl Ended {
+    /// Whether nothing of the body is left to be read.
+    pub fn is_true(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl<B: Body> PacedBody<B> {
     /// `inner`, held to `bytes_per_second_min` after `grace` of waiting.
     pub fn new(inner: B, bytes_per_second_min: u64, grace: Duration) -> Self {
         let (bytes, waited, waiting_since) = (0, Duration::ZERO, None);
+        let ended = Arc::new(AtomicBool::new(inner.is_end_stream()));
         Self {
+            ended,
             inner,
             bytes_per_second_min,
             grace,
@@ -35,6 +51,11 @@ impl<B> PacedBody<B> {
             waited,
             waiting_since,
         }
+    }
+
+    /// Tells, also when this body has gone, whether it was read to its end.
+    pub fn ended(&self) -> Ended {
+        Ended(Arc::clone(&self.ended))
     }
 
     fn is_too_slow(&self) -> bool {
@@ -63,10 +84,16 @@ where
             self.waited += since.elapsed();
         }
         match frame {
-            None => Poll::Ready(None),
+            None => {
+                self.ended.store(true, Ordering::SeqCst);
+                Poll::Ready(None)
+            }
             Some(Err(error)) => Poll::Ready(Some(Err(error.into()))),
             Some(Ok(frame)) => {
                 self.bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+                if self.inner.is_end_stream() {
+                    self.ended.store(true, Ordering::SeqCst);
+                }
                 if self.is_too_slow() {
                     return Poll::Ready(Some(Err("the body arrives too slowly".into())));
                 }

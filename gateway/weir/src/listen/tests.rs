@@ -15,11 +15,13 @@ struct Echo {
 impl Service for Echo {
     async fn answer(self: Arc<Self>, request: Request<PacedBody<Incoming>>) -> Response<ReplyBody> {
         let waits = request.uri().path() == "/wait";
-        let length = request
-            .into_body()
-            .collect()
-            .await
-            .map(|body| body.to_bytes().len());
+        let refuses = request.uri().path() == "/refuse";
+        let body = request.into_body();
+        let length = if refuses {
+            Ok(0)
+        } else {
+            body.collect().await.map(|body| body.to_bytes().len())
+        };
         if waits {
             self.entered.notify_one();
             self.leave.notified().await;
@@ -329,3 +331,49 @@ async fn bodies_that_trickle_are_given_up() {
 }
 
 type BodyErrorForTests = weir_core::front::BodyError;
+
+#[tokio::test]
+async fn an_answer_without_100_continue_ends_the_connection() {
+    // Path, length of the body, whether 100 (Continue) is expected and the body sent at once;
+    // whether the connection ends.
+    for (path, length, expects, ends) in [
+        ("/", 0, false, false),
+        ("/", 5, false, false),
+        ("/", 5, true, false),
+        ("/", 0, true, true),
+        ("/refuse", 5, true, true),
+        ("/refuse", 0, false, false),
+    ] {
+        let server = server().await;
+        let mut stream = server.connect().await;
+        let expect = if expects {
+            "Expect: 100-continue\r\n"
+        } else {
+            ""
+        };
+        let head =
+            format!("PUT {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n{expect}\r\n");
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        let mut got = Vec::new();
+        let mut sent = !expects || length == 0;
+        if !expects {
+            stream.write_all(&vec![b'x'; length]).await.expect("sent");
+        }
+        loop {
+            let text = String::from_utf8_lossy(&got).into_owned();
+            if text.contains("Ok(") {
+                break;
+            }
+            if !sent && text.contains("100 Continue\r\n\r\n") {
+                stream.write_all(&vec![b'x'; length]).await.expect("sent");
+                sent = true;
+            }
+            let mut piece = [0; 512];
+            let bytes = stream.read(&mut piece).await.expect("an answer");
+            assert_ne!(bytes, 0, "{head:?}: {text}");
+            got.extend_from_slice(&piece[..bytes]);
+        }
+        let text = String::from_utf8_lossy(&got).to_ascii_lowercase();
+        assert_eq!(text.contains("connection: close"), ends, "{head:?}: {text}");
+    }
+}

@@ -16,6 +16,7 @@ use weir_types::{Error, Result};
 use crate::authorize::Grants;
 use crate::backends::Backends;
 use crate::decide::Placer;
+use crate::object::Parking;
 use crate::observe::Observer;
 use crate::settings::Settings;
 
@@ -62,6 +63,8 @@ pub struct Gateway {
     pub(crate) live_intents: DashSet<IntentId>,
     /// Blobs that are being read, with the number of readers: the cleaner leaves them alone.
     pub(crate) leases: DashMap<BlobId, u32>,
+    /// Open reads, each of which gives its backend up while its client stalls.
+    pub(crate) parking: Parking,
     /// One writer at a time per part of an upload, because the backend and the index must agree
     /// on which bytes are the part; and one at a time (`None`) that finishes the upload, because
     /// a backend that is still putting parts together may deny all knowledge of them.
@@ -87,6 +90,7 @@ impl Gateway {
             site,
             live_intents: DashSet::new(),
             leases: DashMap::new(),
+            parking: Parking::new(),
             upload_locks: DashMap::new(),
         })
     }

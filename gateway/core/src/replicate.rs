@@ -26,22 +26,28 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::gateway::Gateway;
+use crate::object::park_stalled_reads;
 
 /// The running background of a gateway. Dropping it does not end it; [`Background::stop`] does.
 #[derive(Debug)]
 pub struct Background {
     stop: watch::Sender<bool>,
-    tasks: [JoinHandle<()>; 2],
+    tasks: [JoinHandle<()>; 3],
 }
 
 /// Starts the background of a gateway, on the current runtime.
 pub fn run(gateway: &Arc<Gateway>) -> Background {
     let (stop, stopped) = watch::channel(false);
     let dispatcher = dispatch::run(Arc::clone(gateway), stopped.clone());
-    let reaper = reaper::run(Arc::clone(gateway), stopped);
+    let reaper = reaper::run(Arc::clone(gateway), stopped.clone());
+    let parking = park_stalled_reads(Arc::clone(gateway), stopped);
     Background {
         stop,
-        tasks: [tokio::spawn(dispatcher), tokio::spawn(reaper)],
+        tasks: [
+            tokio::spawn(dispatcher),
+            tokio::spawn(reaper),
+            tokio::spawn(parking),
+        ],
     }
 }
 

@@ -28,6 +28,9 @@ pub struct Settings {
     pub memory_of_deletes: Duration,
     /// Also check partial blocks at the ends of a range, by reading the whole block.
     pub verify_partial_blocks: bool,
+    /// A read whose client takes no bytes for this long gives its backend back until the client
+    /// goes on.
+    pub stalled_read_max: Duration,
     /// Operations of the background that run at once.
     pub background_tasks_max: usize,
     /// Operations of the background that run at once against one backend.
@@ -63,6 +66,7 @@ impl Default for Settings {
             upload_age_max: Duration::from_secs(7 * 24 * 3600),
             memory_of_deletes: Duration::from_secs(30 * 24 * 3600),
             verify_partial_blocks: false,
+            stalled_read_max: Duration::from_secs(10),
             background_tasks_max: 16,
             background_per_backend_max: 8,
             retry_pause: (Duration::from_millis(200), Duration::from_secs(60)),

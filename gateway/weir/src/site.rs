@@ -278,6 +278,7 @@ pub fn settings(limits: &LimitsConfig, replication_factor: u8) -> Settings {
         upload_age_max: Duration::from_secs(limits.upload_age_seconds_max),
         memory_of_deletes: Duration::from_secs(limits.memory_of_deletes_seconds),
         verify_partial_blocks: limits.verify_partial_blocks,
+        stalled_read_max: ms(limits.stalled_read_ms_max),
         background_tasks_max: limits.background_tasks_max,
         background_per_backend_max: limits.background_per_backend_max,
         retry_pause: (ms(limits.retry_pause_ms_min), ms(limits.retry_pause_ms_max)),

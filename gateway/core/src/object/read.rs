@@ -7,6 +7,7 @@
 mod choice;
 mod layout;
 mod lease;
+pub(crate) mod park;
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -30,6 +31,7 @@ use crate::observe::{OperationClass, Trace};
 use choice::Choice;
 use layout::{Block, Layout};
 use lease::Lease;
+use park::Parkable;
 
 /// CRCs are read from the index for so many blocks at a time: 16 MiB of data.
 const CRCS_AT_ONCE: usize = 64;
@@ -40,6 +42,7 @@ impl Gateway {
     ///
     /// The stream holds a lease: the blob's bytes stay until it is dropped. After the first
     /// block it fails over between copies as long as one is left, then ends in an error.
+    /// While nobody takes its bytes its backend has its connection back.
     pub(crate) async fn read_blob(
         self: &Arc<Self>,
         blob: BlobRecord,
@@ -91,13 +94,16 @@ struct BlobReader {
     ready: VecDeque<Bytes>,
     crcs: CrcWindow,
     failed: bool,
+    /// The index was asked for copies that were not known when the read began, since the last
+    /// block arrived.
+    asked_again: bool,
     _lease: Lease,
 }
 
 /// An open read at one copy.
 struct Source {
     copy: CopyRecord,
-    body: GetStream,
+    body: Parkable,
     /// The rest of a chunk that reached beyond the block's edge.
     left: Bytes,
 }
@@ -131,6 +137,7 @@ impl BlobReader {
             ready: VecDeque::new(),
             crcs: CrcWindow::default(),
             failed: false,
+            asked_again: false,
             _lease: lease,
         }
     }
@@ -170,10 +177,13 @@ impl BlobReader {
                     self.queue(chunks, self.fetch.start);
                     self.fetch.start = until;
                     self.choice.got_on();
-                    self.source = Some(source);
+                    self.asked_again = false;
+                    // At the end the backend is free at once, however slow the client is.
+                    self.source = (!self.fetch.is_empty()).then_some(source);
                     return Ok(());
                 }
-                Err((copy, error)) => self.give_up(&copy, &error),
+                Err((source, _)) if source.body.is_parked() => self.choice.resume(),
+                Err((source, error)) => self.give_up(&source.copy, &error),
             }
         }
     }
@@ -197,7 +207,7 @@ impl BlobReader {
 
     /// Opens the rest of the range at the next copy that answers.
     async fn open(&mut self) -> Result<Source> {
-        while let Some(copy) = self.choice.next() {
+        while let Some(copy) = self.next_copy().await? {
             let Some(handle) = self.gateway.backends.get(&copy.backend) else {
                 continue;
             };
@@ -209,7 +219,7 @@ impl BlobReader {
                 Ok(Fetched { size, body, .. }) if size == self.blob.size => {
                     return Ok(Source {
                         copy,
-                        body,
+                        body: self.in_care(body),
                         left: Bytes::new(),
                     });
                 }
@@ -226,6 +236,38 @@ impl BlobReader {
             ErrorCode::ServiceUnavailable,
             "No copy of the object can be read now; retry later.",
         ))
+    }
+
+    /// A read of one block is over before its client gets the first byte.
+    fn in_care(&self, body: GetStream) -> Parkable {
+        if self.layout.block_at(self.emit.start).end >= self.emit.end {
+            Parkable::Free(body)
+        } else {
+            self.gateway.parking.hold(body)
+        }
+    }
+
+    /// The next copy to ask. When all that were known have failed, those that were made since:
+    /// a long read may outlive every copy it began with.
+    async fn next_copy(&mut self) -> Result<Option<CopyRecord>> {
+        if let Some(copy) = self.choice.next() {
+            return Ok(Some(copy));
+        }
+        if std::mem::replace(&mut self.asked_again, true) {
+            return Ok(None);
+        }
+        let now = self.gateway.index.blob(self.blob.blob).await;
+        let Some(now) = now.map_err(index_error)? else {
+            return Ok(None);
+        };
+        let known = std::mem::replace(&mut self.blob.copies, now.copies);
+        let is_new = |copy: &&CopyRecord| {
+            let same = |k: &CopyRecord| (&k.backend, k.attempt) == (&copy.backend, copy.attempt);
+            !known.iter().any(same)
+        };
+        let new: Vec<_> = self.blob.copies.iter().filter(is_new).cloned().collect();
+        self.choice = Choice::among(&self.gateway, &new);
+        Ok(self.choice.next())
     }
 
     /// A copy failed after it had been opened.
@@ -301,7 +343,7 @@ async fn take_block(
     mut source: Source,
     length: u64,
     crc: Option<u32>,
-) -> Result<(Source, Vec<Bytes>), (CopyRecord, BackendError)> {
+) -> Result<(Source, Vec<Bytes>), (Source, BackendError)> {
     let mut digest = crc.map(|_| crc32c());
     let mut chunks = Vec::new();
     let mut missing = length;
@@ -310,13 +352,13 @@ async fn take_block(
         if chunk.is_empty() {
             chunk = match source.body.next().await {
                 Some(Ok(chunk)) => chunk,
-                Some(Err(error)) => return Err((source.copy, error)),
+                Some(Err(error)) => return Err((source, error)),
                 None => {
                     let error = BackendError::new(
                         BackendErrorKind::Unavailable,
                         "the body ended before its end",
                     );
-                    return Err((source.copy, error));
+                    return Err((source, error));
                 }
             };
         }
@@ -335,7 +377,7 @@ async fn take_block(
     match (digest, crc) {
         (Some(digest), Some(crc)) if finish_crc32c(&digest) != crc => {
             let error = BackendError::new(BackendErrorKind::Corrupt, "a block has another CRC32C");
-            Err((source.copy, error))
+            Err((source, error))
         }
         _ => Ok((source, chunks)),
     }

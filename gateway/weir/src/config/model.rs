@@ -336,6 +336,9 @@ config_table! {
         memory_of_deletes_seconds: u64 = 2_592_000, SOME;
         /// Check the blocks at both ends of a range too, by reading them whole.
         verify_partial_blocks: bool = false, Kind::Flag;
+        /// A download whose client takes no bytes for this long gives its backend the connection
+        /// back; it goes on where it was when the client does.
+        stalled_read_ms_max: u64 = 10_000, SOME;
         /// Pieces of background work at one time.
         background_tasks_max: usize = 16, Kind::Integer(1, 4096);
         /// Pieces of background work at one time on one backend.

@@ -51,6 +51,13 @@ impl Choice {
         Some(copy)
     }
 
+    /// Whoever was asked last did nothing wrong: it is asked next.
+    pub(super) fn resume(&mut self) {
+        if let Some((copy, _)) = self.left.pop_back() {
+            self.left.push_front((copy, 0));
+        }
+    }
+
     /// A block arrived: a long read may outlive many connections, so what failed before it
     /// counts no longer. Tries stay bounded, by those between two blocks.
     pub(super) fn got_on(&mut self) {

@@ -1,4 +1,6 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -10,12 +12,15 @@ use weir_types::body::{ExpectedDigests, Frame, IncomingBody};
 use weir_types::clock::SystemClock;
 use weir_types::crash::CrashPoints;
 use weir_types::entropy::SeededEntropy;
-use weir_types::id::{BackendId, BlobId, SiteId};
-use weir_types::record::{BLOCK_BYTES, BlobRecord, CopyRecord, Placement};
+use weir_types::id::{BackendId, BlobId, BucketName, ObjectKey, Principal, SiteId};
+use weir_types::index::{Mutation, WriteConditions};
+use weir_types::operation::PutObject;
+use weir_types::record::{BLOCK_BYTES, BlobRecord, ContentHeaders, CopyRecord, Placement};
 
 use crate::authorize::AllowAll;
 use crate::backends::{BackendFacts, Backends};
 use crate::decide::LeastUsed;
+use crate::object::Asker;
 use crate::object::write::{Written, new_blob};
 use crate::observe::{Observer, OperationClass, Silent, Trace};
 use crate::{Gateway, Parts, Settings};
@@ -49,20 +54,23 @@ fn gateway(backends: &[&MemoryBackend]) -> Arc<Gateway> {
     })
 }
 
-/// A blob with one copy, on the first backend.
-async fn blob(gateway: &Arc<Gateway>, bytes: &[u8]) -> BlobRecord {
-    let body = IncomingBody {
+fn body(bytes: &[u8]) -> IncomingBody {
+    IncomingBody {
         size: bytes.len() as u64,
         expected: ExpectedDigests::default(),
         frames: stream::iter([Ok(Frame::Data(Bytes::copy_from_slice(bytes)))]).boxed(),
-    };
+    }
+}
+
+/// A blob with one copy, on the first backend.
+async fn blob(gateway: &Arc<Gateway>, bytes: &[u8]) -> BlobRecord {
     let placement = Placement {
         candidates: vec![id(0)],
         copies_wanted: 1,
         ..Placement::default()
     };
     let trace = Trace::default();
-    let written = gateway.write_first_copy(BlobId(1), &placement, body, &trace);
+    let written = gateway.write_first_copy(BlobId(1), &placement, body(bytes), &trace);
     let Written {
         guard,
         copy,
@@ -123,4 +131,112 @@ async fn a_backend_that_is_back_is_found_though_another_serves_every_read() {
         read(&gateway, &blob).await.expect("is read");
     }
     assert!(handle.is_healthy(OperationClass::Read));
+}
+
+/// Opens a read of all of `blob`, takes `first` chunks and then nothing for `pause`.
+async fn stalled(
+    gateway: &Arc<Gateway>,
+    blob: &BlobRecord,
+    first: usize,
+    pause: Duration,
+) -> Vec<u8> {
+    let opened = gateway.read_blob(blob.clone(), 0..blob.size, Arc::default());
+    let mut body = opened.await.expect("is opened");
+    let mut taken = Vec::new();
+    for _ in 0..first {
+        taken.extend(
+            body.try_next()
+                .await
+                .expect("is read")
+                .expect("has a chunk"),
+        );
+    }
+    tokio::time::sleep(pause).await;
+    let rest: Vec<Bytes> = body.try_collect().await.expect("is read on");
+    [taken, rest.concat()].concat()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_whose_client_stalls_gives_its_backend_back() {
+    const BLOCKS: u64 = 5;
+    let most = Settings::default().stalled_read_max;
+    // Whole blocks, how long the client stalls, and how often its bytes are asked for.
+    for (blocks, pause, gets) in [
+        (BLOCKS, most / 2, 1),
+        (BLOCKS, most * 2, 2),
+        (BLOCKS, most * 50, 2),
+        (1, most * 2, 1),
+    ] {
+        let backend = MemoryBackend::new();
+        let gateway = gateway(&[&backend]);
+        let bytes: Vec<u8> = (0..blocks * BLOCK_BYTES).map(|n| (n / 999) as u8).collect();
+        let blob = put(&gateway, &bytes).await;
+        let background = crate::replicate::run(&gateway);
+        let gets_seen = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&gets_seen);
+        let plan = move |call: &Call<'_>| {
+            count.fetch_add(
+                usize::from(call.operation == Operation::Get),
+                Ordering::SeqCst,
+            );
+            None
+        };
+        backend.set_plan(Some(Arc::new(plan)));
+        let found = stalled(&gateway, &blob, 1, pause).await;
+        assert!(found == bytes, "{blocks} blocks, {pause:?}: other bytes");
+        assert_eq!(
+            gets_seen.load(Ordering::SeqCst),
+            gets,
+            "{blocks} blocks, {pause:?}"
+        );
+        let handle = gateway.backends.get(&id(0)).expect("is configured");
+        assert!(handle.is_healthy(OperationClass::Read));
+        background.stop().await;
+    }
+}
+
+/// An object that was put as a client puts it; answers its blob's record.
+async fn put(gateway: &Arc<Gateway>, bytes: &[u8]) -> BlobRecord {
+    let bucket = BucketName::parse("bucket").expect("a name");
+    let key = ObjectKey::parse("key").expect("a key");
+    let create = Mutation::CreateBucket {
+        name: bucket.clone(),
+        owner: None,
+        location: None,
+        now: gateway.now(),
+    };
+    gateway.apply(create).await.expect("is made");
+    let put = PutObject {
+        bucket: bucket.clone(),
+        key: key.clone(),
+        headers: ContentHeaders::default(),
+        user_metadata: Vec::new(),
+        tags: Vec::new(),
+        storage_class: None,
+        conditions: WriteConditions::default(),
+        body: body(bytes),
+    };
+    let asker = Asker {
+        principal: &Principal::parse("somebody").expect("a name"),
+        trace: &Arc::default(),
+    };
+    gateway.put_object(put, asker).await.expect("is put");
+    let found = gateway.index.lookup(&bucket, &key).await.expect("is read");
+    *found.blob.expect("has a blob")
+}
+
+#[tokio::test]
+async fn a_long_read_finds_copies_that_were_made_after_it_began() {
+    let (gone, good) = (MemoryBackend::new(), MemoryBackend::new());
+    let gateway = gateway(&[&good, &gone]);
+    let bytes: Vec<u8> = (0..3 * BLOCK_BYTES).map(|n| (n / 999) as u8).collect();
+    let now = put(&gateway, &bytes).await;
+    assert_eq!(now.copies[0].backend, id(0));
+    // What a reader knew before repair replaced the only copy.
+    let mut before = now.clone();
+    before.copies[0].backend = id(1);
+    assert!(read(&gateway, &before).await.as_deref() == Ok(&bytes[..]));
+    assert!(good.lose(now.copies[0].key.as_str()));
+    let error = read(&gateway, &before).await.expect_err("no copy is left");
+    assert_eq!(error.code, weir_types::ErrorCode::ServiceUnavailable);
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
-use weir_index::store::{Changes, CommitError, Reader, Step, Store, Table, Visit};
+use weir_index::store::{Changes, CommitError, Reader, Step, Store, Table, View, Visit};
 use weir_types::index::IndexError;
 
 /// Keyspaces in the order of [`Table::ALL`].
@@ -67,10 +67,10 @@ pub(crate) struct FjallSnapshot {
 }
 
 impl Reader for FjallSnapshot {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
+    fn view(&self, table: Table, key: &[u8], view: &mut View<'_>) -> Result<(), IndexError> {
         let keyspace = &self.keyspaces[usize::from(table.code())];
         let value = self.snapshot.get(keyspace, key).map_err(storage)?;
-        Ok(value.map(|value| value.to_vec()))
+        value.map_or(Ok(()), |value| view(&value))
     }
 
     fn scan(&self, table: Table, from: &[u8], visit: &mut Visit<'_>) -> Result<(), IndexError> {

@@ -6,7 +6,7 @@ use std::ops::Bound;
 use std::path::Path;
 
 use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
-use weir_index::store::{Changes, CommitError, Reader, Step, Store, Table, Visit};
+use weir_index::store::{Changes, CommitError, Reader, Step, Store, Table, View, Visit};
 use weir_types::index::IndexError;
 
 const ROWS: TableDefinition<'static, &'static [u8], &'static [u8]> = TableDefinition::new("rows");
@@ -67,12 +67,12 @@ impl Store for RedbOneTree {
 pub(crate) struct OneTreeSnapshot(ReadOnlyTable<&'static [u8], &'static [u8]>);
 
 impl Reader for OneTreeSnapshot {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
+    fn view(&self, table: Table, key: &[u8], view: &mut View<'_>) -> Result<(), IndexError> {
         let value = self
             .0
             .get(row_key(table, key).as_slice())
             .map_err(storage)?;
-        Ok(value.map(|value| value.value().to_vec()))
+        value.map_or(Ok(()), |value| view(value.value()))
     }
 
     fn scan(&self, table: Table, from: &[u8], visit: &mut Visit<'_>) -> Result<(), IndexError> {

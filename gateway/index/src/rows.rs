@@ -87,10 +87,12 @@ pub(crate) fn read<T: Record>(
     table: Table,
     key: &[u8],
 ) -> Result<Option<T>, IndexError> {
-    reader
-        .get(table, key)?
-        .map(|bytes| decode(&bytes))
-        .transpose()
+    let mut record = None;
+    reader.view(table, key, &mut |bytes| {
+        record = Some(decode(bytes)?);
+        Ok(())
+    })?;
+    Ok(record)
 }
 
 /// A row that must be there because another names it.

@@ -102,10 +102,23 @@ pub enum Step {
 /// Called for each row of a scan with its key and value.
 pub type Visit<'v> = dyn FnMut(&[u8], &[u8]) -> Result<Step, IndexError> + 'v;
 
+/// Called with the value of a row, where it lies.
+pub type View<'v> = dyn FnMut(&[u8]) -> Result<(), IndexError> + 'v;
+
 /// One consistent state of all tables.
 pub trait Reader {
+    /// Shows the value under `key`, if there is one, without copying it.
+    fn view(&self, table: Table, key: &[u8], view: &mut View<'_>) -> Result<(), IndexError>;
+
     /// The value under `key`.
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError>;
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
+        let mut found = None;
+        self.view(table, key, &mut |value| {
+            found = Some(value.to_vec());
+            Ok(())
+        })?;
+        Ok(found)
+    }
 
     /// Visits the rows of `table` from the first key at or after `from` on, in byte order,
     /// until the visitor stops or the table ends.

@@ -6,7 +6,7 @@ use weir_types::id::{Seq, SiteId};
 use weir_types::index::IndexError;
 
 use crate::rows::{self, Counters};
-use crate::store::{Change, Changes, Reader, Step, Table, Visit};
+use crate::store::{Change, Changes, Reader, Step, Table, View, Visit};
 
 /// Changes over a snapshot. Reads see them; a mutation that is refused leaves none.
 pub(crate) struct Txn<'a> {
@@ -123,10 +123,10 @@ impl<'a> Txn<'a> {
 }
 
 impl Reader for Txn<'_> {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
+    fn view(&self, table: Table, key: &[u8], view: &mut View<'_>) -> Result<(), IndexError> {
         match self.changes.get(table, key) {
-            Some(changed) => Ok(changed.clone()),
-            None => self.base.get(table, key),
+            Some(changed) => changed.as_ref().map_or(Ok(()), |value| view(value)),
+            None => self.base.view(table, key, view),
         }
     }
 

@@ -5,7 +5,7 @@ use weir_types::index::{Index, ListEntry, ListPage, ListQuery, Mutation, Uploads
 
 use super::*;
 use crate::MemoryIndex;
-use crate::store::{Step, Visit};
+use crate::store::{Step, View, Visit};
 use crate::testing::*;
 
 /// Counts the rows that a question reads.
@@ -15,9 +15,9 @@ struct Counting<'r> {
 }
 
 impl Reader for Counting<'_> {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
+    fn view(&self, table: Table, key: &[u8], view: &mut View<'_>) -> Result<(), IndexError> {
         self.rows.set(self.rows.get() + 1);
-        self.reader.get(table, key)
+        self.reader.view(table, key, view)
     }
 
     fn scan(&self, table: Table, from: &[u8], visit: &mut Visit<'_>) -> Result<(), IndexError> {

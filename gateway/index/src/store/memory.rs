@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::{RwLock, RwLockReadGuard};
 use weir_types::index::IndexError;
 
-use super::{Changes, CommitError, Reader, Step, Store, Table, Visit};
+use super::{Changes, CommitError, Reader, Step, Store, Table, View, Visit};
 
 type Tables = [BTreeMap<Vec<u8>, Vec<u8>>; Table::ALL.len()];
 
@@ -41,8 +41,9 @@ impl Store for MemoryStore {
 }
 
 impl Reader for MemorySnapshot<'_> {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
-        Ok(self.0[usize::from(table.code())].get(key).cloned())
+    fn view(&self, table: Table, key: &[u8], view: &mut View<'_>) -> Result<(), IndexError> {
+        let value = self.0[usize::from(table.code())].get(key);
+        value.map_or(Ok(()), |value| view(value))
     }
 
     fn scan(&self, table: Table, from: &[u8], visit: &mut Visit<'_>) -> Result<(), IndexError> {

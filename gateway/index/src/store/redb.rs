@@ -5,23 +5,35 @@
 
 use std::fmt;
 use std::ops::Bound;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwapOption;
 use redb::{
-    Builder, Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable,
+    Builder, Database, Durability, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable,
     StorageBackend, TableDefinition,
 };
 use weir_types::index::IndexError;
 
-use super::{Changes, CommitError, Reader, Step, Store, Table, Visit};
+use super::{Changes, CommitError, Reader, Step, Store, Table, View, Visit};
 
-type Rows = TableDefinition<'static, &'static [u8], &'static [u8]>;
+type Bytes = &'static [u8];
+type Rows = TableDefinition<'static, Bytes, Bytes>;
+type Opened = ReadOnlyTable<Bytes, Bytes>;
 
 const fn rows_of(table: Table) -> Rows {
     TableDefinition::new(table.name())
 }
 
 /// An index file, or something that behaves like one.
+///
+/// Between two commits all readers share one read transaction and its opened tables, since to
+/// begin one and to find the tables costs as much as a lookup in them.
 pub struct RedbStore {
+    /// A state that somebody has read; it may be an older one.
+    shared: ArcSwapOption<State>,
+    /// Commits that have ended.
+    commits: AtomicU64,
     database: Database,
 }
 
@@ -56,7 +68,11 @@ impl RedbStore {
             }
             transaction.commit()?;
         }
-        Ok(Self { database })
+        Ok(Self {
+            shared: ArcSwapOption::empty(),
+            commits: AtomicU64::new(0),
+            database,
+        })
     }
 
     fn write(&self, changes: &Changes) -> Result<(), redb::Error> {
@@ -95,17 +111,55 @@ impl Store for RedbStore {
     type Snapshot<'s> = RedbSnapshot;
 
     fn snapshot(&self) -> Result<RedbSnapshot, IndexError> {
-        Ok(RedbSnapshot(self.database.begin_read().map_err(storage)?))
+        let commits = self.commits.load(Ordering::Acquire);
+        if let Some(state) = self.shared.load_full()
+            && state.commits == commits
+        {
+            return Ok(RedbSnapshot(state));
+        }
+        let transaction = self.database.begin_read().map_err(storage)?;
+        let state = Arc::new(State {
+            commits,
+            tables: [const { OnceLock::new() }; Table::ALL.len()],
+            transaction,
+        });
+        self.shared.store(Some(Arc::clone(&state)));
+        Ok(RedbSnapshot(state))
     }
 
     fn commit(&self, changes: &Changes) -> Result<(), CommitError> {
-        self.write(changes)
-            .map_err(|error| CommitError(error.to_string()))
+        let written = self.write(changes);
+        // Counted before anybody is told of the commit: who asks after that sees it. A reader
+        // that began before may still share its state; nobody takes it, as its count is too
+        // small, and the next reader or commit lets it and the pages that it holds go.
+        self.commits.fetch_add(1, Ordering::Release);
+        self.shared.store(None);
+        written.map_err(|error| CommitError(error.to_string()))
+    }
+}
+
+/// A read transaction, and the tables that were asked for in it.
+struct State {
+    /// Commits that had ended before it began: it shows at least those.
+    commits: u64,
+    tables: [OnceLock<Opened>; Table::ALL.len()],
+    transaction: ReadTransaction,
+}
+
+impl State {
+    fn rows(&self, table: Table) -> Result<&Opened, IndexError> {
+        let place = &self.tables[usize::from(table.code())];
+        if let Some(rows) = place.get() {
+            return Ok(rows);
+        }
+        let rows = self.transaction.open_table(rows_of(table));
+        let rows = rows.map_err(storage)?;
+        Ok(place.get_or_init(|| rows))
     }
 }
 
 /// A state of a [`RedbStore`].
-pub struct RedbSnapshot(ReadTransaction);
+pub struct RedbSnapshot(Arc<State>);
 
 impl fmt::Debug for RedbSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -114,18 +168,17 @@ impl fmt::Debug for RedbSnapshot {
 }
 
 impl Reader for RedbSnapshot {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
-        let rows = self.0.open_table(rows_of(table)).map_err(storage)?;
-        let value = rows.get(key).map_err(storage)?;
-        Ok(value.map(|value| value.value().to_vec()))
+    fn view(&self, table: Table, key: &[u8], view: &mut View<'_>) -> Result<(), IndexError> {
+        let value = self.0.rows(table)?.get(key).map_err(storage)?;
+        value.map_or(Ok(()), |value| view(value.value()))
     }
 
     fn scan(&self, table: Table, from: &[u8], visit: &mut Visit<'_>) -> Result<(), IndexError> {
-        let rows = self.0.open_table(rows_of(table)).map_err(storage)?;
+        let rows = self.0.rows(table)?;
         let mut from = from.to_vec();
         'seek: loop {
             let range = (Bound::Included(from.as_slice()), Bound::Unbounded);
-            for row in ReadableTable::range::<&[u8]>(&rows, range).map_err(storage)? {
+            for row in ReadableTable::range::<&[u8]>(rows, range).map_err(storage)? {
                 let (key, value) = row.map_err(storage)?;
                 match visit(key.value(), value.value())? {
                     Step::Next => {}
@@ -190,3 +243,6 @@ impl StorageBackend for Boxed {
         self.0.query_lock_range(start, end)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,8 @@ use weir_types::id::Principal;
 
 use crate::observe::Trace;
 
+pub(crate) use read::park::{Parking, run as park_stalled_reads};
+
 /// Who asks, and where notes about the way are taken.
 #[derive(Debug, Clone, Copy)]
 pub struct Asker<'a> {

@@ -5,7 +5,9 @@
 //! [`SYNC_SITES`] for every fsync and what would be lost without it.
 //!
 //! Threads: all file work runs on at most [`crate::FsConfig::threads_max`] blocking threads;
-//! an object of up to 256 KiB costs one hop, larger ones one per 256 KiB.
+//! an object of up to 256 KiB costs one hop, larger ones one per 256 KiB and one before: room
+//! for all of it is set aside before any of its bytes is asked for, so that a full or busy
+//! directory leaves the body to be stored elsewhere.
 
 #[cfg(test)]
 mod crash_tests;

@@ -4,7 +4,8 @@
 //! the key of the day kept). Bodies stream; a body that fails at its source, even after its
 //! last byte, breaks the request off, so that nothing is stored. There is a limit on every
 //! wait (connecting, an answer, a body that stands still, a free slot) and none on the time
-//! a body takes as a whole.
+//! a body takes as a whole. Bodies over 64 KiB wait for `100 Continue` (see `expect`): an
+//! endpoint that refuses leaves them to be stored elsewhere.
 //!
 //! What is known of servers, each found by the conformance suite:
 //!
@@ -29,6 +30,7 @@ mod chunked;
 mod client;
 mod connect;
 mod endpoint;
+mod expect;
 #[cfg(test)]
 mod fault_tests;
 mod list;

@@ -244,10 +244,21 @@ impl LayerFile for OpenFile {
         Ok(self.fs.enter()?.disk.file(self.inode)?.len() as u64)
     }
 
+    fn allocate(&mut self, bytes: u64) -> io::Result<()> {
+        let bytes = usize::try_from(bytes).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        let mut shared = self.fs.enter()?;
+        let room = shared.disk.file(self.inode)?.room();
+        shared.reserve(bytes.saturating_sub(room) as u64)?;
+        shared.disk.file_mut(self.inode)?.allocate(bytes);
+        Ok(())
+    }
+
     fn append(&mut self, chunks: &[Bytes]) -> io::Result<()> {
         let mut shared = self.fs.enter()?;
         for chunk in chunks {
-            shared.reserve(chunk.len() as u64)?;
+            let file = shared.disk.file(self.inode)?;
+            let growth = (file.len() + chunk.len()).saturating_sub(file.room());
+            shared.reserve(growth as u64)?;
             let file = shared.disk.file_mut(self.inode)?;
             let end = file.len();
             file.write(end, chunk);

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rustix::fs::FlockOperation;
+use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::io::Errno;
 
 use super::layer::{FileLayer, FolderEntry, LayerFile};
 
@@ -71,9 +72,9 @@ fn lock(handle: &File) -> io::Result<()> {
     for _ in 0..tries {
         match rustix::fs::flock(handle, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(()),
-            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(LOCK_RETRY),
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_RETRY),
             // Some network file systems have no locks; the owner marker still protects.
-            Err(rustix::io::Errno::NOTSUP | rustix::io::Errno::NOLCK) => return Ok(()),
+            Err(Errno::NOTSUP | Errno::NOLCK) => return Ok(()),
             Err(e) => return Err(e.into()),
         }
     }
@@ -146,6 +147,22 @@ struct RealFile(File);
 impl LayerFile for RealFile {
     fn len(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+
+    fn allocate(&mut self, bytes: u64) -> io::Result<()> {
+        // A file system hands out what it has before it says that it is too little, and others'
+        // writes would fail meanwhile. Those that do not know their size say that it is 0.
+        let space = rustix::fs::fstatvfs(&self.0)?;
+        if space.f_blocks > 0 && space.f_bavail.saturating_mul(space.f_frsize) < bytes {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        loop {
+            match rustix::fs::fallocate(&self.0, FallocateFlags::KEEP_SIZE, 0, bytes) {
+                Err(Errno::INTR) => {}
+                Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(()),
+                Err(e) => return Err(e.into()),
+            }
+        }
     }
 
     fn append(&mut self, chunks: &[Bytes]) -> io::Result<()> {

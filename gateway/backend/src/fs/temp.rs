@@ -35,6 +35,12 @@ impl TempFile {
         })
     }
 
+    /// Sets room aside for all that will be in it.
+    fn allocate(&mut self, bytes: u64) -> Result<(), BackendError> {
+        let allocated = self.file.allocate(bytes);
+        allocated.map_err(|e| io_error("allocate", &e))
+    }
+
     /// Writes at the end.
     pub(super) fn append(&mut self, chunks: &[Bytes]) -> Result<(), BackendError> {
         self.file.append(chunks).map_err(|e| io_error("write", &e))
@@ -91,7 +97,8 @@ impl Gather {
     async fn next(&mut self) -> Result<Piece, BackendError> {
         let mut chunks = Vec::new();
         let mut bytes = 0;
-        while bytes < PIECE_BYTES {
+        // The end belongs to the last piece, so that a small body is one.
+        while bytes < PIECE_BYTES || self.rest == 0 {
             let Some(chunk) = self
                 .body
                 .next()
@@ -135,9 +142,22 @@ pub(super) struct Finish<F> {
     pub(super) place: F,
 }
 
+impl<T, F: FnOnce(TempFile) -> Result<T, BackendError>> Finish<F> {
+    /// Writes the last piece and all that follows.
+    fn run(self, mut temp: TempFile, mut last: Piece) -> Result<T, BackendError> {
+        last.chunks.push(self.trailer);
+        temp.append(&last.chunks)?;
+        temp.sync(self.sync_site)?;
+        (self.place)(temp)
+    }
+}
+
 impl FsBackend {
     /// Streams `size` bytes into a temporary file, makes them durable and has them placed.
     /// Leaves nothing when the body fails.
+    ///
+    /// A body that takes more than one hop is not touched before there is a file and room for
+    /// all of it, so that whoever sent it can still take it elsewhere.
     pub(super) async fn store<T, F>(
         &self,
         size: u64,
@@ -148,38 +168,30 @@ impl FsBackend {
         T: Send + 'static,
         F: FnOnce(TempFile) -> Result<T, BackendError> + Send + 'static,
     {
+        let layer = Arc::clone(&self.layer);
+        let path = layout::new_tmp(&*self.entropy);
         let mut gather = Gather { body, rest: size };
-        let mut temp: Option<TempFile> = None;
+        if size <= PIECE_BYTES as u64 {
+            let piece = gather.next().await?;
+            let job = move || finish.run(TempFile::create(layer, path)?, piece);
+            return self.jobs.run(job).await;
+        }
+        let bytes = size.saturating_add(finish.trailer.len() as u64);
+        let made = self.jobs.run(move || {
+            let mut temp = TempFile::create(layer, path)?;
+            temp.allocate(bytes)?;
+            Ok(temp)
+        });
+        let mut temp = made.await?;
         let mut piece = gather.next().await?;
         while !piece.is_last {
-            let layer = Arc::clone(&self.layer);
-            let path = layout::new_tmp(&*self.entropy);
             let written = self.jobs.run(move || {
-                let mut temp = match temp {
-                    Some(temp) => temp,
-                    None => TempFile::create(layer, path)?,
-                };
                 temp.append(&piece.chunks)?;
                 Ok(temp)
             });
             // Whichever fails first ends both; the file goes with the other's result.
-            let (file, next) = futures_util::future::try_join(written, gather.next()).await?;
-            temp = Some(file);
-            piece = next;
+            (temp, piece) = futures_util::future::try_join(written, gather.next()).await?;
         }
-        let layer = Arc::clone(&self.layer);
-        let path = layout::new_tmp(&*self.entropy);
-        self.jobs
-            .run(move || {
-                let mut temp = match temp {
-                    Some(temp) => temp,
-                    None => TempFile::create(layer, path)?,
-                };
-                piece.chunks.push(finish.trailer);
-                temp.append(&piece.chunks)?;
-                temp.sync(finish.sync_site)?;
-                (finish.place)(temp)
-            })
-            .await
+        self.jobs.run(move || finish.run(temp, piece)).await
     }
 }

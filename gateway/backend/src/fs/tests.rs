@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use weir_types::entropy::SeededEntropy;
 use weir_types::id::{BackendKey, BlobId, PartNumber, SiteId};
 
 use super::FsBackend;
+use super::layer::FileLayer as _;
 use super::layout::FsUpload;
 use crate::FsConfig;
 use crate::conformance;
@@ -200,6 +202,79 @@ async fn a_full_disk_is_full_and_recovers() {
         .await
         .expect("deletes work on a full disk");
     put(&backend, &key("a", 3), b"123456").await;
+}
+
+/// A body that tells whether anyone asked for its bytes.
+fn watched(bytes: usize) -> (PutStream, Arc<AtomicBool>) {
+    let asked = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&asked);
+    let body = futures_util::stream::once(async move {
+        seen.store(true, Ordering::SeqCst);
+        Ok(Bytes::from(vec![7; bytes]))
+    });
+    (body.boxed(), asked)
+}
+
+/// Puts a large object and a large part; neither is taken, and neither body is touched.
+async fn refuses_unread(backend: &FsBackend, wanted: BackendErrorKind) {
+    const BYTES: usize = 1 << 20;
+    let key = key("a", 1);
+    let (body, asked) = watched(BYTES);
+    let put = backend.put(&key, BYTES as u64, body).await;
+    assert_eq!(put.map_err(|e| e.kind), Err(wanted));
+    assert!(!asked.load(Ordering::SeqCst), "the object's body was read");
+    let (body, asked) = watched(BYTES);
+    let upload = "0".repeat(32);
+    let put = backend.put_part(&key, &upload, PartNumber::FIRST, BYTES as u64, body);
+    assert_eq!(put.await.map_err(|e| e.kind), Err(wanted));
+    assert!(!asked.load(Ordering::SeqCst), "the part's body was read");
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_a_large_body_before_it_is_read() {
+    let disk = SimFs::new();
+    let backend = sim(&disk);
+    disk.set_bytes_max(Some(1_000_000));
+    refuses_unread(&backend, BackendErrorKind::Full).await;
+    // What was set aside for a body that failed is free again.
+    disk.set_bytes_max(Some(1 << 20));
+    let (short, _) = watched(500_000);
+    let cut = backend.put(&key("a", 2), 1 << 20, short).await;
+    assert_eq!(cut.map_err(|e| e.kind), Err(BackendErrorKind::Source));
+    let (fits, _) = watched(1 << 20);
+    backend.put(&key("a", 3), 1 << 20, fits).await.expect("put");
+}
+
+#[tokio::test]
+async fn a_busy_or_vanished_directory_refuses_a_large_body_before_it_is_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let busy = FsConfig {
+        threads_max: 0,
+        thread_wait_max_ms: 1,
+        ..FsConfig::at(folder.path().join("busy"))
+    };
+    let entropy = Arc::new(SeededEntropy::new(1));
+    let backend = FsBackend::open(&busy, entropy).expect("the directory opens");
+    refuses_unread(&backend, BackendErrorKind::Throttled).await;
+
+    let root = folder.path().join("disk");
+    let backend = open(&root);
+    std::fs::rename(&root, folder.path().join("elsewhere")).expect("rename");
+    refuses_unread(&backend, BackendErrorKind::Unavailable).await;
+}
+
+#[test]
+fn room_is_set_aside_on_a_real_file_system() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let layer = super::RealFs::open(folder.path()).expect("opens");
+    let mut file = layer.create("file").expect("creates");
+    file.allocate(1 << 20).expect("a megabyte is there");
+    file.append(&[Bytes::from_static(b"bytes")])
+        .expect("writes");
+    assert_eq!(file.len().expect("stat"), 5, "only what was written counts");
+    let more_than_any_disk = file.allocate(1 << 60).expect_err("too much");
+    let kind = crate::io_error::io_error("allocate", &more_than_any_disk).kind;
+    assert_eq!(kind, BackendErrorKind::Full, "{more_than_any_disk}");
 }
 
 #[tokio::test]

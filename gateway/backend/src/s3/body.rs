@@ -13,6 +13,8 @@ use weir_types::ErrorCode;
 use weir_types::backend::BackendError;
 use weir_types::body::PutStream;
 
+use super::expect::Passage;
+
 /// Whose turn it is.
 #[derive(Debug, Clone, Copy)]
 enum Phase {
@@ -97,6 +99,8 @@ pub(super) struct SourceBody {
     /// Bytes that are still to be sent.
     unsent: u64,
     ended: bool,
+    /// What it has to pass first, if anything.
+    passage: Option<Passage>,
     progress: Arc<Progress>,
 }
 
@@ -113,14 +117,20 @@ impl std::fmt::Display for BrokenOff {
 impl std::error::Error for BrokenOff {}
 
 impl SourceBody {
-    /// Exactly `size` bytes of `source`.
-    pub(super) fn new(source: PutStream, size: u64, progress: Arc<Progress>) -> Self {
+    /// Exactly `size` bytes of `source`, once they are through `passage`.
+    pub(super) fn new(
+        source: PutStream,
+        size: u64,
+        passage: Option<Passage>,
+        progress: Arc<Progress>,
+    ) -> Self {
         Self {
             source,
             held: None,
             owed: size,
             unsent: size,
             ended: false,
+            passage,
             progress,
         }
     }
@@ -143,6 +153,14 @@ impl SourceBody {
     }
 
     fn next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        if let Some(passage) = &mut self.passage {
+            if let Err(shut) = std::task::ready!(passage.poll(cx)) {
+                self.ended = true;
+                return Poll::Ready(Some(Err(shut)));
+            }
+            self.passage = None;
+            self.progress.set(Phase::Source);
+        }
         while !self.ended {
             match self.source.as_mut().poll_next(cx) {
                 Poll::Pending => {

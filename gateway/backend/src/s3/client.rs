@@ -18,6 +18,7 @@ use super::body::{OutBody, Progress, SourceBody, wrong_length};
 use super::chunked;
 use super::connect::{Pool, pool};
 use super::endpoint::{Endpoint, canonical_query};
+use super::expect::{Gate, Manners, Passage, ShutsGate, Unread};
 use super::sign::{Canonical, EMPTY_SHA256, Signer, sha256_hex};
 use crate::config::{PayloadSigning, S3Config};
 
@@ -63,6 +64,7 @@ pub(super) struct Client {
     first_byte: Duration,
     idle: Duration,
     signs_bodies: bool,
+    manners: Arc<Manners>,
 }
 
 /// An answer whose body is still to be read. Holds its slot until then.
@@ -72,6 +74,8 @@ pub(super) struct Answer {
     body: Incoming,
     slot: OwnedSemaphorePermit,
     idle: Duration,
+    /// Ends a connection that still owes a body once this answer was read.
+    _gate: Option<ShutsGate>,
 }
 
 /// An error of the endpoint or of the way to it.
@@ -158,6 +162,7 @@ impl Client {
             first_byte: Duration::from_millis(config.first_byte_timeout_ms),
             idle: Duration::from_millis(config.idle_timeout_ms),
             signs_bodies,
+            manners: Arc::default(),
         })
     }
 
@@ -182,18 +187,21 @@ impl Client {
         // A small body that comes slowly takes no slot while it does.
         let ready = Ready::from(payload).await?;
         let slot = self.slot(request.operation).await?;
-        let (status, headers, body) = match ready {
+        let (answer, gate) = match ready {
             Ready::Stream(size, body) => self.send_stream(&request, size, body).await?,
             Ready::Full { bytes, is_document } => {
-                self.send_full(&request, bytes, is_document).await?
+                let answer = self.send_full(&request, bytes, is_document).await?;
+                (answer, None)
             }
         };
+        let (parts, body) = answer.into_parts();
         Ok(Answer {
-            status,
-            headers,
+            status: parts.status,
+            headers: parts.headers,
             body,
             slot,
             idle: self.idle,
+            _gate: gate,
         })
     }
 
@@ -202,42 +210,73 @@ impl Client {
         request: &Request<'_>,
         size: u64,
         body: PutStream,
-    ) -> Result<(StatusCode, HeaderMap, Incoming), BackendError> {
-        let progress = Progress::new(true);
-        let http = if self.signs_bodies {
+    ) -> Result<(http::Response<Incoming>, Option<ShutsGate>), BackendError> {
+        let body = Unread::new(body);
+        let mut may_repeat = true;
+        loop {
+            let gate = self.manners.asks().then(|| Gate::new(&self.manners));
+            let shuts_gate = gate.clone().map(ShutsGate);
+            let progress = Progress::new(true);
+            let http = self.streamed(request, size, body.lend(), &progress, gate.clone())?;
+            let answer = self.exchange(request.operation, http, &progress).await;
+            if let Some(gate) = gate {
+                gate.answered();
+            }
+            if let Some(failure) = progress.take_failure() {
+                return Err(failure);
+            }
+            let repeats = std::mem::take(&mut may_repeat) && body.is_whole();
+            match answer {
+                Err(e) if e.is_dead_connection && repeats => {}
+                Err(e) => return Err(e.error),
+                Ok(answer) if answer.status() == StatusCode::EXPECTATION_FAILED && repeats => {
+                    self.manners.refused();
+                }
+                Ok(answer) if answer.status().is_success() && !progress.is_sent() => {
+                    let message = "answered before it had the whole body";
+                    return Err(unavailable(request.operation, message));
+                }
+                Ok(answer) => return Ok((answer, shuts_gate)),
+            }
+        }
+    }
+
+    /// A request whose body comes while it is sent, past `gate` if there is one.
+    fn streamed(
+        &self,
+        request: &Request<'_>,
+        size: u64,
+        body: PutStream,
+        progress: &Arc<Progress>,
+        gate: Option<Arc<Gate>>,
+    ) -> Result<http::Request<OutBody>, BackendError> {
+        let (mut parts, body, size) = if self.signs_bodies {
             let mut headers = request.headers.clone();
             headers.push(("content-encoding", "aws-chunked".to_owned()));
             headers.push(("x-amz-decoded-content-length", size.to_string()));
             let (parts, chunks) = self.head(request, headers, STREAMING)?;
-            let (size, body) = (
-                chunked::encoded_bytes(size),
-                chunked::encode(body, size, chunks),
-            );
-            with_body(
-                parts,
-                size,
-                OutBody::Stream(SourceBody::new(body, size, progress.clone())),
-            )
+            let body = chunked::encode(body, size, chunks);
+            (parts, body, chunked::encoded_bytes(size))
         } else {
             let (parts, _) = self.head(request, request.headers.clone(), UNSIGNED)?;
-            with_body(
-                parts,
-                size,
-                OutBody::Stream(SourceBody::new(body, size, progress.clone())),
-            )
+            (parts, body, size)
         };
-        let answer = self.exchange(request.operation, http, &progress).await;
-        if let Some(failure) = progress.take_failure() {
-            return Err(failure);
+        if gate.is_some() {
+            // Not signed: it is a matter between neighbours.
+            let value = HeaderValue::from_static("100-continue");
+            parts.headers.insert(header::EXPECT, value);
         }
-        let answer = answer.map_err(|e| e.error)?;
-        if answer.status().is_success() && !progress.is_sent() {
-            return Err(unavailable(
-                request.operation,
-                "answered before it had the whole body",
-            ));
+        let passage = gate.clone().map(|gate| Passage::new(gate, self.idle));
+        let body = SourceBody::new(body, size, passage, Arc::clone(progress));
+        let mut http = with_body(parts, size, OutBody::Stream(body));
+        if let Some(gate) = gate {
+            hyper::ext::on_informational(&mut http, move |answer| {
+                if answer.status() == StatusCode::CONTINUE {
+                    gate.open();
+                }
+            });
         }
-        Ok(split(answer))
+        Ok(http)
     }
 
     async fn send_full(
@@ -245,7 +284,7 @@ impl Client {
         request: &Request<'_>,
         bytes: Bytes,
         is_document: bool,
-    ) -> Result<(StatusCode, HeaderMap, Incoming), BackendError> {
+    ) -> Result<http::Response<Incoming>, BackendError> {
         let payload = match (bytes.is_empty(), is_document || self.signs_bodies) {
             (true, _) => EMPTY_SHA256.to_owned(),
             (false, true) => sha256_hex(&bytes),
@@ -258,7 +297,7 @@ impl Client {
             let http = with_body(parts, bytes.len() as u64, OutBody::Full(bytes.clone()));
             let progress = Progress::new(false);
             match self.exchange(request.operation, http, &progress).await {
-                Ok(answer) => return Ok(split(answer)),
+                Ok(answer) => return Ok(answer),
                 Err(e) if e.is_dead_connection && may_repeat => may_repeat = false,
                 Err(e) => return Err(e.error),
             }
@@ -353,11 +392,6 @@ struct Failed {
     /// side just then.
     is_dead_connection: bool,
     error: BackendError,
-}
-
-fn split(answer: http::Response<Incoming>) -> (StatusCode, HeaderMap, Incoming) {
-    let (parts, body) = answer.into_parts();
-    (parts.status, parts.headers, body)
 }
 
 fn with_body(mut parts: http::request::Parts, size: u64, body: OutBody) -> http::Request<OutBody> {

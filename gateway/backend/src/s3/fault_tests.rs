@@ -10,13 +10,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use weir_types::ErrorCode;
-use weir_types::backend::{Backend, BackendError, BackendErrorKind, BackendPart};
+use weir_types::backend::{Backend, BackendError, BackendErrorKind, BackendPart, Stored};
 use weir_types::body::PutStream;
 use weir_types::clock::{ManualClock, Timestamp};
 use weir_types::id::{BackendKey, BlobId, PartNumber, SiteId};
 
 use super::S3Backend;
-use crate::S3Config;
+use crate::{PayloadSigning, S3Config};
 
 /// What the endpoint does with one request after it has read its head.
 #[derive(Clone)]
@@ -25,6 +25,10 @@ enum Act {
     Answer(String),
     /// Answers these bytes and closes.
     AnswerAndClose(String),
+    /// As [`Act::Answer`], but never says that it wants the body.
+    AnswerSilently(String),
+    /// Answers these bytes at once, wants no body, keeps the connection.
+    Refuse(String),
     /// Closes without an answer.
     Close,
     /// Never reads or answers anything more.
@@ -97,6 +101,25 @@ async fn serve(
         if matches!(act, Act::Stall) {
             std::future::pending::<()>().await;
         }
+        if head.contains("expect: 100-continue") {
+            let _ = match &act {
+                Act::Close => return,
+                Act::Refuse(_) | Act::AnswerSilently(_) => Ok(()),
+                _ => socket.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await,
+            };
+        }
+        if let Act::Refuse(text) = &act {
+            let _ = socket.write_all(text.as_bytes()).await;
+            // What comes after that, until the other side ends it.
+            let mut rest = Vec::new();
+            let _ = socket.read_to_end(&mut rest).await;
+            let _ = seen.try_send(Seen {
+                head,
+                body_bytes: rest.len(),
+                is_whole: false,
+            });
+            return;
+        }
         let wanted = content_length(&head);
         let mut body = vec![0; wanted];
         let mut read = 0;
@@ -114,7 +137,7 @@ async fn serve(
             is_whole,
         });
         match act {
-            Act::Answer(text) if is_whole => {
+            Act::Answer(text) | Act::AnswerSilently(text) if is_whole => {
                 if socket.write_all(text.as_bytes()).await.is_err() {
                     return;
                 }
@@ -303,6 +326,103 @@ async fn a_source_that_fails_after_its_last_byte_stores_nothing() {
     );
 }
 
+/// A body that tells whether anyone asked for its bytes.
+fn watched(bytes: usize) -> (PutStream, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&asked);
+    let body = body(bytes).inspect(move |_| {
+        seen.fetch_add(1, Ordering::SeqCst);
+    });
+    (body.boxed(), asked)
+}
+
+#[tokio::test]
+async fn a_large_body_is_not_read_before_it_is_wanted() {
+    let refusal = |line: &str, body: &str| {
+        let length = body.len();
+        Act::Refuse(format!(
+            "HTTP/1.1 {line}\r\nContent-Length: {length}\r\n\r\n{body}"
+        ))
+    };
+    let slow_down = "<Error><Code>SlowDown</Code></Error>";
+    for (act, wanted, connections) in [
+        (refusal("503 S", slow_down), BackendErrorKind::Throttled, 1),
+        (refusal("507 I", ""), BackendErrorKind::Full, 1),
+        (refusal("403 F", ""), BackendErrorKind::Denied, 1),
+        (refusal("200 O", ""), BackendErrorKind::Unavailable, 1),
+        (Act::Close, BackendErrorKind::Unavailable, 2),
+    ] {
+        for signing in [PayloadSigning::Unsigned, PayloadSigning::Streaming] {
+            let is_close = matches!(act, Act::Close);
+            let act = act.clone();
+            let change = |config: &mut S3Config| config.http_payload_signing = signing;
+            let mut end = endpoint(change, move |_| act.clone()).await;
+            for put_part in [false, true] {
+                let (body, asked) = watched(1 << 20);
+                let (backend, key) = (&end.backend, key());
+                let put = if put_part {
+                    backend.put_part(&key, "u", PartNumber::FIRST, 1 << 20, body)
+                } else {
+                    backend.put(&key, 1 << 20, body)
+                };
+                assert_eq!(kind(put.await), Err(wanted));
+                assert_eq!(asked.load(Ordering::SeqCst), 0, "{wanted:?}: it was read");
+                if !is_close {
+                    // The connection, on which a body is owed, is given up without one.
+                    let seen = end.seen.recv().await.expect("a request");
+                    assert!(!seen.head.contains("expect;"), "it is not signed");
+                    assert_eq!(seen.body_bytes, 0, "{wanted:?}");
+                }
+            }
+            assert_eq!(end.connections.load(Ordering::SeqCst), 2 * connections);
+        }
+    }
+}
+
+async fn put_large(end: &Endpoint) -> Result<Stored, BackendError> {
+    end.backend.put(&key(), 1 << 20, body(1 << 20)).await
+}
+
+#[tokio::test]
+async fn a_large_body_that_nobody_read_is_sent_again() {
+    // A connection that was closed in between.
+    let end = endpoint(|_| {}, |n| if n == 0 { Act::Close } else { ok("") }).await;
+    put_large(&end)
+        .await
+        .expect("the second connection takes it");
+    // An endpoint, or something on the way, that does not know the expectation.
+    let script = |n| match n {
+        0 => Act::Refuse("HTTP/1.1 417 E\r\nContent-Length: 0\r\n\r\n".to_owned()),
+        _ => ok(""),
+    };
+    let mut end = endpoint(|_| {}, script).await;
+    for _ in 0..2 {
+        put_large(&end).await.expect("it goes without");
+    }
+    let mut expecting = 0;
+    for _ in 0..3 {
+        let seen = end.seen.recv().await.expect("three requests");
+        expecting += usize::from(seen.head.contains("\r\nexpect:"));
+    }
+    assert_eq!(expecting, 1);
+}
+
+#[tokio::test]
+async fn who_never_says_that_it_wants_a_body_gets_it_all_the_same() {
+    let change = |config: &mut S3Config| config.idle_timeout_ms = 100;
+    let silent =
+        |_| Act::AnswerSilently(String::from("HTTP/1.1 200 O\r\nContent-Length: 0\r\n\r\n"));
+    let mut end = endpoint(change, silent).await;
+    let mut waits = Vec::new();
+    for _ in 0..6 {
+        put_large(&end).await.expect("it is taken");
+        let seen = end.seen.recv().await.expect("a request");
+        assert!(seen.is_whole);
+        waits.push(seen.head.contains("\r\nexpect:"));
+    }
+    assert_eq!(waits, [true, true, true, false, false, false]);
+}
+
 #[tokio::test]
 async fn a_refusal_in_the_middle_of_a_body_is_the_answer() {
     let text = "HTTP/1.1 403 F\r\nContent-Length: 46\r\n\r\n\
@@ -312,6 +432,9 @@ async fn a_refusal_in_the_middle_of_a_body_is_the_answer() {
     tokio::spawn(async move {
         let (mut socket, _) = listener.accept().await.expect("a connection");
         read_head(&mut socket).await.expect("a head");
+        let wants = b"HTTP/1.1 100 Continue\r\n\r\n";
+        socket.write_all(wants).await.expect("write");
+        socket.read_u8().await.expect("the body begins");
         socket.write_all(text.as_bytes()).await.expect("write");
         // Goes on reading, as polite servers do, so that the answer arrives.
         let mut sink = vec![0; 1 << 16];

@@ -22,11 +22,22 @@ pub(super) struct File {
     durable: Vec<u8>,
     /// Sectors that may differ between the two.
     dirty: BTreeSet<usize>,
+    /// Bytes that room was set aside for.
+    allocated: usize,
 }
 
 impl File {
     pub(super) fn len(&self) -> usize {
         self.cached.len()
+    }
+
+    /// Bytes that it takes of the disk.
+    pub(super) fn room(&self) -> usize {
+        self.cached.len().max(self.allocated)
+    }
+
+    pub(super) fn allocate(&mut self, bytes: usize) {
+        self.allocated = self.allocated.max(bytes);
     }
 
     pub(super) fn read(&self, offset: u64, buffer: &mut [u8]) -> usize {
@@ -79,6 +90,7 @@ impl File {
     }
 
     fn crash(&mut self, dice: &SeededEntropy) {
+        self.allocated = 0;
         if self.dirty.is_empty() && self.cached.len() == self.durable.len() {
             return;
         }
@@ -205,13 +217,13 @@ impl Disk {
         }
     }
 
-    /// Bytes of all files that have a name in the cache.
+    /// Bytes that all files with a name in the cache take.
     pub(super) fn bytes(&self) -> u64 {
         let mut sum = 0;
         for node in self.nodes.values() {
             let Node::Folder(folder) = node else { continue };
             for inode in folder.cached.values() {
-                sum += self.file(*inode).map_or(0, |file| file.len() as u64);
+                sum += self.file(*inode).map_or(0, |file| file.room() as u64);
             }
         }
         sum

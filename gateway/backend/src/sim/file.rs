@@ -45,8 +45,8 @@ impl SimFile {
     pub fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let offset = to_usize(offset)?;
         let mut shared = self.fs.enter()?;
-        let len = shared.disk.file(self.inode)?.len();
-        let growth = (offset + bytes.len()).saturating_sub(len);
+        let room = shared.disk.file(self.inode)?.room();
+        let growth = (offset + bytes.len()).saturating_sub(room);
         shared.reserve(growth as u64)?;
         shared.disk.file_mut(self.inode)?.write(offset, bytes);
         Ok(())
@@ -56,7 +56,7 @@ impl SimFile {
     pub fn set_len(&self, len: u64) -> io::Result<()> {
         let len = to_usize(len)?;
         let mut shared = self.fs.enter()?;
-        let growth = len.saturating_sub(shared.disk.file(self.inode)?.len());
+        let growth = len.saturating_sub(shared.disk.file(self.inode)?.room());
         shared.reserve(growth as u64)?;
         shared.disk.file_mut(self.inode)?.set_len(len);
         Ok(())

@@ -3,6 +3,7 @@
 
 mod background;
 mod crash;
+mod first_copy;
 mod model;
 mod multipart;
 mod support;

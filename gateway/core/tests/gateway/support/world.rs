@@ -133,6 +133,14 @@ impl World {
         }
     }
 
+    /// The disk of that number.
+    pub(crate) fn disk(&self, number: usize) -> SimFs {
+        match &self.disks {
+            Disks::Files { backends, .. } => backends.borrow()[number].clone(),
+            Disks::Memory { .. } => panic!("this world's backends lie in memory"),
+        }
+    }
+
     /// From now on, syncs at one site of the directories (`None`: of the index) do nothing.
     pub(crate) fn ignore_sync(&self, site: Option<&'static str>) {
         let Disks::Files {

@@ -11,18 +11,28 @@ use crate::secret::Secret;
 /// SHA-256 of no bytes.
 pub(super) const EMPTY_SHA256: &str =
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+/// Room for a canonical request of ours, most of the time.
+const TEXT_BYTES: usize = 768;
 
-/// Signs with one set of credentials. The key derived for a day is kept.
+/// Signs with one set of credentials. What depends on the time alone is kept: the day's key
+/// and, for a second, the texts.
 pub(super) struct Signer {
     access_key_id: String,
     secret: Secret,
     token: Option<Secret>,
     region: String,
-    today: Mutex<Option<Arc<DayKey>>>,
+    now: Mutex<Option<Arc<Moment>>>,
 }
 
-struct DayKey {
-    day: String,
+/// A second, as signatures name it.
+struct Moment {
+    /// Since 1970.
+    second: u64,
+    /// `20261121T093000Z`.
+    time: String,
+    /// `20261121/us-east-1/s3/aws4_request`.
+    scope: String,
+    /// The key of the day.
     key: hmac::Key,
 }
 
@@ -48,19 +58,39 @@ pub(super) struct Signed {
 
 /// Signs the chunks of a body, each over the one before.
 pub(super) struct ChunkSigner {
-    key: Arc<DayKey>,
-    time: String,
-    scope: String,
+    moment: Arc<Moment>,
     previous: String,
+}
+
+/// Lowercase hex.
+fn push_hex(out: &mut String, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for byte in bytes {
+        out.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        out.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(2 * bytes.len());
+    push_hex(&mut out, bytes);
+    out
 }
 
 /// Lowercase hex of the SHA-256 of `bytes`.
 pub(super) fn sha256_hex(bytes: &[u8]) -> String {
-    hex::encode(digest::digest(&digest::SHA256, bytes))
+    hex(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
 fn hmac_hex(key: &hmac::Key, text: &str) -> String {
-    hex::encode(hmac::sign(key, text.as_bytes()))
+    hex(hmac::sign(key, text.as_bytes()).as_ref())
+}
+
+/// All of `parts`, one after the other.
+fn joined(parts: &[&str]) -> String {
+    let mut out = String::with_capacity(parts.iter().map(|part| part.len()).sum());
+    out.extend(parts.iter().copied());
+    out
 }
 
 /// `20261121T093000Z`.
@@ -86,15 +116,35 @@ impl Signer {
             secret,
             token,
             region,
-            today: Mutex::new(None),
+            now: Mutex::new(None),
         }
     }
 
-    fn day_key(&self, day: &str) -> Arc<DayKey> {
-        let mut today = self.today.lock();
-        if let Some(known) = today.as_ref().filter(|known| known.day == day) {
+    fn moment(&self, at: Timestamp) -> Arc<Moment> {
+        let second = at.as_millis() / 1000;
+        let mut now = self.now.lock();
+        if let Some(known) = now.as_ref().filter(|known| known.second == second) {
             return Arc::clone(known);
         }
+        let time = basic_time(at);
+        let day = &time[..time.len().min(8)];
+        let scope = joined(&[day, "/", &self.region, "/s3/aws4_request"]);
+        let same_day = now.as_ref().filter(|known| known.scope == scope);
+        let key = match same_day {
+            Some(known) => known.key.clone(),
+            None => self.day_key(day),
+        };
+        let fresh = Arc::new(Moment {
+            second,
+            time,
+            scope,
+            key,
+        });
+        *now = Some(Arc::clone(&fresh));
+        fresh
+    }
+
+    fn day_key(&self, day: &str) -> hmac::Key {
         let first = zeroize::Zeroizing::new(format!("AWS4{}", self.secret.reveal()));
         let mut key = hmac::Key::new(hmac::HMAC_SHA256, first.as_bytes());
         for step in [day, &self.region, "s3", "aws4_request"] {
@@ -103,12 +153,7 @@ impl Signer {
                 hmac::sign(&key, step.as_bytes()).as_ref(),
             );
         }
-        let fresh = Arc::new(DayKey {
-            day: day.to_owned(),
-            key,
-        });
-        *today = Some(Arc::clone(&fresh));
-        fresh
+        key
     }
 
     /// Signs a request at `now`. Every header in `headers` is signed; those that signing
@@ -119,38 +164,49 @@ impl Signer {
         request: &Canonical<'_>,
         headers: &mut Vec<(&'static str, String)>,
     ) -> Signed {
-        let time = basic_time(now);
+        let moment = self.moment(now);
         headers.push(("x-amz-content-sha256", request.payload.to_owned()));
-        headers.push(("x-amz-date", time.clone()));
+        headers.push(("x-amz-date", moment.time.clone()));
         if let Some(token) = &self.token {
             headers.push(("x-amz-security-token", token.reveal().to_owned()));
         }
         headers.sort_unstable_by_key(|(name, _)| *name);
 
-        let names: Vec<&str> = headers.iter().map(|(name, _)| *name).collect();
-        let names = names.join(";");
-        let mut text = format!("{}\n{}\n{}\n", request.method, request.path, request.query);
+        let mut names = String::with_capacity(32 * headers.len());
+        let mut text = String::with_capacity(TEXT_BYTES);
+        text.extend([
+            request.method,
+            "\n",
+            request.path,
+            "\n",
+            request.query,
+            "\n",
+        ]);
         for (name, value) in headers.iter() {
+            if !names.is_empty() {
+                names.push(';');
+            }
+            names.push_str(name);
             text.extend([name, ":", value.trim(), "\n"]);
         }
         text.extend(["\n", &names, "\n", request.payload]);
 
-        let day = &time[..time.len().min(8)];
-        let key = self.day_key(day);
-        let scope = format!("{day}/{}/s3/aws4_request", self.region);
-        let to_sign = format!(
-            "AWS4-HMAC-SHA256\n{time}\n{scope}\n{}",
-            sha256_hex(text.as_bytes())
-        );
-        let signature = hmac_hex(&key.key, &to_sign);
-        let authorization = format!(
-            "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={signature}",
-            self.access_key_id
-        );
-        let chunks = ChunkSigner {
-            key,
-            time,
+        let Moment { time, scope, .. } = &*moment;
+        let digest = sha256_hex(text.as_bytes());
+        let to_sign = joined(&["AWS4-HMAC-SHA256\n", time, "\n", scope, "\n", &digest]);
+        let signature = hmac_hex(&moment.key, &to_sign);
+        let authorization = joined(&[
+            "AWS4-HMAC-SHA256 Credential=",
+            &self.access_key_id,
+            "/",
             scope,
+            ", SignedHeaders=",
+            &names,
+            ", Signature=",
+            &signature,
+        ]);
+        let chunks = ChunkSigner {
+            moment,
             previous: signature,
         };
         Signed {
@@ -164,14 +220,19 @@ impl ChunkSigner {
     /// The signature of the next chunk (AWS, "Signature calculations for the Authorization
     /// header: transferring payload in multiple chunks").
     pub(super) fn sign(&mut self, chunk: &[u8]) -> &str {
-        let to_sign = format!(
-            "AWS4-HMAC-SHA256-PAYLOAD\n{}\n{}\n{}\n{EMPTY_SHA256}\n{}",
-            self.time,
-            self.scope,
-            self.previous,
-            sha256_hex(chunk)
-        );
-        self.previous = hmac_hex(&self.key.key, &to_sign);
+        let to_sign = joined(&[
+            "AWS4-HMAC-SHA256-PAYLOAD\n",
+            &self.moment.time,
+            "\n",
+            &self.moment.scope,
+            "\n",
+            &self.previous,
+            "\n",
+            EMPTY_SHA256,
+            "\n",
+            &sha256_hex(chunk),
+        ]);
+        self.previous = hmac_hex(&self.moment.key, &to_sign);
         &self.previous
     }
 }

@@ -28,16 +28,7 @@ impl RealFs {
     /// Opens `root`, making it (durably) where it does not exist, and locks it: a second
     /// process, or a second opening by this one, is refused.
     pub fn open(root: &Path) -> io::Result<Self> {
-        let mut missing: Vec<&Path> = root.ancestors().take_while(|p| !p.exists()).collect();
-        while let Some(folder) = missing.pop() {
-            if folder.as_os_str().is_empty() {
-                continue;
-            }
-            match private_folder(folder) {
-                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-                _ => sync_parent(folder)?,
-            }
-        }
+        make_durable(root, &sync_parent)?;
         let handle = File::open(root)?;
         lock(&handle)?;
         Ok(Self {
@@ -55,6 +46,30 @@ impl RealFs {
     }
 }
 
+/// Makes `root` and what is above it where it is missing, and sees to it that the names are
+/// durable: `sync_parent` of each that was made here, and of the one that was there, which an
+/// earlier process may have made and not lived to sync.
+fn make_durable(root: &Path, sync_parent: &dyn Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+    let named = |path: &&Path| !path.as_os_str().is_empty();
+    let mut missing: Vec<&Path> = root.ancestors().take_while(|p| !p.exists()).collect();
+    let there = root.ancestors().nth(missing.len());
+    match there.filter(named).map(sync_parent) {
+        // What cannot be read by us was not made by us.
+        Some(Err(e)) if e.kind() != io::ErrorKind::PermissionDenied => return Err(e),
+        _ => {}
+    }
+    while let Some(folder) = missing.pop() {
+        if !named(&folder) {
+            continue;
+        }
+        match private_folder(folder) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+            _ => sync_parent(folder)?,
+        }
+    }
+    Ok(())
+}
+
 fn private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
 }
@@ -62,7 +77,9 @@ fn private_folder(path: &Path) -> io::Result<()> {
 fn sync_parent(folder: &Path) -> io::Result<()> {
     match folder.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
-        _ => File::open(".")?.sync_all(),
+        Some(_) => File::open(".")?.sync_all(),
+        // The root of all: nobody made it.
+        None => Ok(()),
     }
 }
 
@@ -199,5 +216,39 @@ impl LayerFile for RealFile {
     fn sync(&self, _site: &'static str) -> io::Result<()> {
         // The length is part of what fdatasync makes durable; times are not needed.
         self.0.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::path::Path;
+
+    use super::make_durable;
+
+    /// Opens `folder` below `base`; answers the names that were made durable, in order.
+    fn synced(base: &Path, folder: &str) -> Vec<String> {
+        let seen = RefCell::new(Vec::new());
+        let sync_parent = |path: &Path| {
+            assert!(
+                path.exists(),
+                "{}: made before it is synced",
+                path.display()
+            );
+            let name = path.file_name().unwrap_or_default();
+            seen.borrow_mut().push(name.to_string_lossy().into_owned());
+            Ok(())
+        };
+        make_durable(&base.join(folder), &sync_parent).expect("made");
+        seen.into_inner()
+    }
+
+    #[test]
+    fn the_names_of_folders_are_made_durable_whoever_made_them() {
+        let base = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(base.path().join("a")).expect("made by an earlier process");
+        assert_eq!(synced(base.path(), "a/b/c"), ["a", "b", "c"]);
+        assert_eq!(synced(base.path(), "a/b/c"), ["c"]);
+        assert_eq!(synced(base.path(), "a/b"), ["b"]);
     }
 }

@@ -24,6 +24,8 @@ use crate::config::{PayloadSigning, S3Config};
 
 /// Bodies up to here are gathered before they are sent: one write, and a second try is safe.
 const SMALL_BYTES: u64 = 64 << 10;
+/// How long a large body waits to be wanted. What curl and Go's client wait.
+const CONTINUE_WAIT_MAX: Duration = Duration::from_secs(1);
 /// What is read of a refusal.
 const REFUSAL_BYTES_MAX: usize = 64 << 10;
 
@@ -65,6 +67,8 @@ pub(super) struct Client {
     idle: Duration,
     signs_bodies: bool,
     manners: Arc<Manners>,
+    /// How long a large body waits to be wanted.
+    pub(super) continue_wait: Duration,
 }
 
 /// An answer whose body is still to be read. Holds its slot until then.
@@ -152,6 +156,7 @@ impl Client {
         );
         let signs_bodies =
             !endpoint.is_tls && config.http_payload_signing == PayloadSigning::Streaming;
+        let idle = Duration::from_millis(config.idle_timeout_ms);
         Ok(Self {
             pool: pool(config)?,
             endpoint,
@@ -160,9 +165,10 @@ impl Client {
             slots: Arc::new(Semaphore::new(config.slots_max)),
             slot_wait_max: Duration::from_millis(config.slot_wait_max_ms),
             first_byte: Duration::from_millis(config.first_byte_timeout_ms),
-            idle: Duration::from_millis(config.idle_timeout_ms),
+            idle,
             signs_bodies,
             manners: Arc::default(),
+            continue_wait: CONTINUE_WAIT_MAX.min(idle / 2),
         })
     }
 
@@ -266,7 +272,9 @@ impl Client {
             let value = HeaderValue::from_static("100-continue");
             parts.headers.insert(header::EXPECT, value);
         }
-        let passage = gate.clone().map(|gate| Passage::new(gate, self.idle));
+        let passage = gate
+            .clone()
+            .map(|gate| Passage::new(gate, self.continue_wait));
         let body = SourceBody::new(body, size, passage, Arc::clone(progress));
         let mut http = with_body(parts, size, OutBody::Stream(body));
         if let Some(gate) = gate {

@@ -19,8 +19,6 @@ use weir_types::body::PutStream;
 
 use super::body::BrokenOff;
 
-/// How long a body waits. What curl and Go's client wait.
-const WAIT_MAX: Duration = Duration::from_secs(1);
 /// After so many waits in vain, one after the other, an endpoint is asked only now and then.
 const IN_VAIN_MAX: u32 = 3;
 /// Of so many requests one asks all the same: an endpoint may have been slow, not ignorant.
@@ -123,11 +121,11 @@ pub(super) struct Passage {
 }
 
 impl Passage {
-    /// Through `gate`, which opens by itself after `idle` or a second, whichever is less.
-    pub(super) fn new(gate: Arc<Gate>, idle: Duration) -> Self {
+    /// Through `gate`, which opens by itself after `wait`.
+    pub(super) fn new(gate: Arc<Gate>, wait: Duration) -> Self {
         Self {
             gate,
-            wait: WAIT_MAX.min(idle / 2),
+            wait,
             deadline: None,
         }
     }

@@ -63,11 +63,11 @@ pub(crate) const STORMS: &[Storm] = &[
         program: Program::EndToEnd,
         short: Form {
             limit_s: 300,
-            args: &["--readers", "200", "--large-mib", "16"],
+            args: &["--readers", "100", "--large-mib", "32"],
         },
         long: Form {
             limit_s: 1800,
-            args: &["--readers", "1000", "--large-mib", "64"],
+            args: &["--readers", "1000", "--large-mib", "32"],
         },
     },
     Storm {

@@ -6,14 +6,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use tokio::sync::{Barrier, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use xtask::paths::fresh_folder;
 use xtask::servers::{Kind, Server};
 
@@ -24,6 +24,7 @@ use crate::client::Client;
 use crate::content::{identify, matches, slice, storm_bytes};
 use crate::gateway::{BACKEND_BUCKET, Gateway, backend_bucket};
 use crate::random::{Random, seed};
+use crate::sockets::connections_to;
 
 const BUCKET: &str = "storm";
 const IDS: [&str; 3] = ["sea", "weed", "clone"];
@@ -32,9 +33,19 @@ const FACTOR: usize = 2;
 const LARGE_OBJECTS: u64 = 12;
 const SMALL_OBJECTS: u64 = 300;
 const SMALL_READERS: u64 = 8;
+/// So many reads are opened at most for each that the victim must serve.
+const READS_PER_SERVED: usize = 4;
+/// Small reads are there to notice a failure, not to take the machine.
+const SMALL_PAUSE: Duration = Duration::from_millis(20);
 const RESTORE_LIMIT: Duration = Duration::from_secs(120);
-/// Readers that take bytes at one time after the kill; the others stay open and wait.
-const ACTIVE_READERS: usize = 32;
+/// A client that gets nothing for so long has failed.
+const SILENCE_MAX: Duration = Duration::from_secs(120);
+/// Reads that are being opened at one time.
+const OPENING_READERS: usize = 32;
+/// Readers are added in groups of this size until the victim serves enough.
+const READERS_ADDED: usize = 100;
+/// How often a reader takes bytes before the kill: a client that takes none is given up.
+const SIP_EVERY: Duration = Duration::from_secs(5);
 const LIMITS: &str = "retry_pause_ms_min = 100\nretry_pause_ms_max = 1000\n\
     breaker_open_ms_max = 2000\nclean_grace_ms = 200\nlate_write_ms_max = 12000\nreaper_interval_ms = 500\n";
 
@@ -55,7 +66,7 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     }
     let named: Vec<_> = IDS.into_iter().zip(&servers).collect();
     // Every open read holds a slot of its backend, and after the kill of the next one.
-    let backends = Gateway::servers(&named, 2 * readers + 64);
+    let backends = Gateway::servers(&named, READS_PER_SERVED * readers + 64);
     let gateway = Gateway::start("failover", &backends, LIMITS).await?;
     let client = gateway.client();
     client.create_bucket(BUCKET).await?;
@@ -64,10 +75,12 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     check_factor(&direct).await?;
 
     let victim = busiest(&gateway).await?;
-    let storm = Storm::start(&client, readers, large_bytes, seed);
-    storm.all_open.wait().await;
+    let port = port_of(&servers[victim])?;
+    let mut storm = Storm::start(&client, large_bytes, seed);
+    let served = storm.open_until(readers, port).await?;
     println!(
-        "{readers} reads of {large_bytes} bytes are open; killing {}",
+        "{} reads of {large_bytes} bytes are open, {served} of them at {}, which is killed now",
+        storm.large.len(),
         IDS[victim]
     );
     servers[victim].kill();
@@ -143,9 +156,19 @@ async fn busiest(gateway: &Gateway) -> Result<usize> {
     Ok(most.1)
 }
 
+fn port_of(server: &Server) -> Result<u16> {
+    let endpoint = server.endpoint();
+    let port = endpoint.rsplit(':').next().unwrap_or_default();
+    port.parse().map_err(|e| format!("{endpoint}: {e}"))
+}
+
 /// The readers.
 struct Storm {
-    all_open: Arc<Barrier>,
+    client: Client,
+    large_bytes: u64,
+    /// Reads that have got their first bytes.
+    opened: Arc<AtomicUsize>,
+    turns: Arc<Semaphore>,
     killed: Arc<AtomicBool>,
     over: Arc<AtomicBool>,
     large: JoinSet<Result<()>>,
@@ -154,31 +177,18 @@ struct Storm {
 }
 
 impl Storm {
-    fn start(client: &Client, readers: usize, large_bytes: u64, seed: u64) -> Self {
+    fn start(client: &Client, large_bytes: u64, seed: u64) -> Self {
         let mut storm = Self {
-            all_open: Arc::new(Barrier::new(readers + 1)),
+            client: client.clone(),
+            large_bytes,
+            opened: Arc::default(),
+            turns: Arc::new(Semaphore::new(OPENING_READERS)),
             killed: Arc::new(AtomicBool::new(false)),
             over: Arc::new(AtomicBool::new(false)),
             large: JoinSet::new(),
             small: JoinSet::new(),
             small_reads: Arc::new(AtomicU64::new(0)),
         };
-        let turns = Arc::new(Semaphore::new(ACTIVE_READERS));
-        for reader in 0..readers as u64 {
-            let (client, turns) = (client.clone(), Arc::clone(&turns));
-            let (all_open, killed) = (Arc::clone(&storm.all_open), Arc::clone(&storm.killed));
-            let number = reader % LARGE_OBJECTS;
-            storm.large.spawn(async move {
-                let opened = open(&client, number, &turns).await;
-                all_open.wait().await;
-                let (body, read) = opened?;
-                while !killed.load(Ordering::SeqCst) {
-                    sleep(Duration::from_millis(1)).await;
-                }
-                let _turn = turns.acquire().await.map_err(|e| e.to_string())?;
-                read_on(body, number, read, large_bytes).await
-            });
-        }
         for reader in 0..SMALL_READERS {
             let random = Random::new(seed, reader);
             let (client, over) = (client.clone(), Arc::clone(&storm.over));
@@ -187,11 +197,58 @@ impl Storm {
                 while !over.load(Ordering::SeqCst) {
                     read_small(&client, random.below(SMALL_OBJECTS)).await?;
                     count.fetch_add(1, Ordering::Relaxed);
+                    sleep(SMALL_PAUSE).await;
                 }
                 Ok(())
             });
         }
         storm
+    }
+
+    /// Opens reads until the server behind `port` has at least `wanted` connections, and
+    /// answers how many it has.
+    async fn open_until(&mut self, wanted: usize, port: u16) -> Result<usize> {
+        loop {
+            while self.opened.load(Ordering::SeqCst) < self.large.len() {
+                if let Some(ended) = self.large.try_join_next() {
+                    ended.map_err(|e| e.to_string())??;
+                    return Err("a read ended before the kill".to_owned());
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
+            let served = connections_to(port)?;
+            if served >= wanted {
+                return Ok(served);
+            }
+            let open = self.large.len();
+            eprintln!("{open} reads are open, {served} of {wanted} at the victim");
+            if open >= READS_PER_SERVED * wanted {
+                return Err("the victim serves too few reads".to_owned());
+            }
+            for number in open..open + READERS_ADDED {
+                self.open_one(number as u64 % LARGE_OBJECTS);
+            }
+        }
+    }
+
+    fn open_one(&mut self, number: u64) {
+        let (client, turns) = (self.client.clone(), Arc::clone(&self.turns));
+        let (opened, killed) = (Arc::clone(&self.opened), Arc::clone(&self.killed));
+        let large_bytes = self.large_bytes;
+        self.large.spawn(async move {
+            let (mut body, mut read) = open(&client, number, &turns).await?;
+            opened.fetch_add(1, Ordering::SeqCst);
+            let mut sipped = Instant::now();
+            while !killed.load(Ordering::SeqCst) {
+                sleep(Duration::from_millis(10)).await;
+                if sipped.elapsed() >= SIP_EVERY {
+                    sipped = Instant::now();
+                    let sip = next(&mut body, number, read).await?;
+                    read += sip.ok_or("the bytes ended before the kill")?;
+                }
+            }
+            read_on(body, number, read, large_bytes).await
+        });
     }
 
     /// Waits for every reader; answers how many small reads there were.
@@ -206,6 +263,9 @@ impl Storm {
 async fn all(tasks: &mut JoinSet<Result<()>>) -> Result<()> {
     let mut failed = Vec::new();
     while let Some(done) = tasks.join_next().await {
+        if tasks.len().is_multiple_of(READERS_ADDED) && !tasks.is_empty() {
+            eprintln!("{} readers are left", tasks.len());
+        }
         if let Err(problem) = done.map_err(|e| e.to_string()).flatten() {
             failed.push(problem);
         }
@@ -252,7 +312,9 @@ async fn read_on(
 /// Length of the next piece, which has been compared.
 async fn next(body: &mut hyper::body::Incoming, number: u64, at: u64) -> Result<Option<u64>> {
     loop {
-        let Some(frame) = body.frame().await else {
+        let frame = timeout(SILENCE_MAX, body.frame()).await;
+        let Some(frame) = frame.map_err(|_| format!("{} stood still at {at}", large(number)))?
+        else {
             return Ok(None);
         };
         let frame = frame.map_err(|e| format!("{} broke off at {at}: {e}", large(number)))?;

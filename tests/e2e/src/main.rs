@@ -12,6 +12,7 @@ mod gateway;
 mod kill9;
 mod random;
 mod sign;
+mod sockets;
 mod streams;
 mod swap;
 

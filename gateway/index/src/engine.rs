@@ -12,8 +12,8 @@ use weir_types::id::{
     UploadId,
 };
 use weir_types::index::{
-    Applied, Index, IndexError, IndexIdentity, ListPage, ListQuery, Lookup, Mutation, OutboxStats,
-    PartsPage, UploadsPage, UploadsQuery,
+    Applied, DuePosition, Index, IndexError, IndexIdentity, ListPage, ListQuery, Lookup, Mutation,
+    OutboxStats, PartsPage, UploadsPage, UploadsQuery,
 };
 use weir_types::record::{
     BlobRecord, BucketRecord, CopyRecord, Intent, LedgerRecord, OutboxEntry, Tombstone,
@@ -68,6 +68,7 @@ impl StoreIndex<RedbStore> {
     pub fn open(path: &Path, site: SiteId, options: IndexOptions) -> Result<Self, OpenError> {
         file::make_folder(path).map_err(|error| file::failed(path, error))?;
         let lock = file::lock(path)?;
+        file::keep_folder_private(path).map_err(|error| file::failed(path, error))?;
         let store = file::open_store(path, options.cache_bytes)?;
         let mut options = options;
         let folder = file::folder_of(path).to_owned();
@@ -256,8 +257,13 @@ impl<S: Store> Index for StoreIndex<S> {
         self.read(|reader| rows::page(reader, Table::Intents, &[], after, limit))
     }
 
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<OutboxEntry>, IndexError> {
-        self.read(|reader| query::due(reader, now, limit))
+    async fn due_from(
+        &self,
+        from: DuePosition,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<OutboxEntry>, IndexError> {
+        self.read(|reader| query::due_from(reader, from, now, limit))
     }
 
     async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, IndexError> {

@@ -1,8 +1,8 @@
 //! The index file: locked for one process, made whole or not at all.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::open::OpenError;
@@ -24,6 +24,7 @@ pub(crate) fn lock(path: &Path) -> Result<FileLock, OpenError> {
         .mode(0o600)
         .open(&lock)
         .map_err(|error| failed(path, error))?;
+    keep_private(&file, &lock);
     match file.try_lock() {
         Ok(()) => Ok(FileLock { _file: file }),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
@@ -55,7 +56,9 @@ pub(crate) fn open_redb(path: &Path, cache_bytes: usize) -> Result<RedbStore, Op
         .write(true)
         .mode(0o600)
         .open(path);
-    made.map_err(|error| failed(path, error))?;
+    let file = made.map_err(|error| failed(path, error))?;
+    keep_private(&file, path);
+    drop(file);
     RedbStore::open_file(path, cache_bytes).map_err(|error| match error {
         redb::Error::DatabaseAlreadyOpen => OpenError::InUse {
             path: path.to_owned(),
@@ -64,14 +67,37 @@ pub(crate) fn open_redb(path: &Path, cache_bytes: usize) -> Result<RedbStore, Op
     })
 }
 
-/// Makes the folder of `path`, durably.
+/// Takes from group and others what an older version, or a copy by hand, left them. A folder
+/// that many may write to, such as `/tmp`, is not the index's own and stays as it is.
+fn keep_private(file: &File, path: &Path) {
+    let kept = file.metadata().and_then(|meta| match meta.mode() {
+        mode if mode & SHARED_FOLDER != 0 || mode & NOT_OWNER == 0 => Ok(()),
+        mode => file.set_permissions(Permissions::from_mode(mode & OWNER)),
+    });
+    if let Err(error) = kept {
+        tracing::warn!(path = %path.display(), %error, "others than its owner may read this");
+    }
+}
+
+/// [`keep_private`] for the folder of `path`.
+pub(crate) fn keep_folder_private(path: &Path) -> io::Result<()> {
+    let folder = folder_of(path);
+    keep_private(&File::open(folder)?, folder);
+    Ok(())
+}
+
+const SHARED_FOLDER: u32 = 0o1000;
+const OWNER: u32 = 0o700;
+const NOT_OWNER: u32 = 0o077;
+
+/// Makes the folder of `path`, for its owner alone, durably.
 pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     let folder = folder_of(path);
     if folder.is_dir() {
         return Ok(());
     }
     make_folder(folder)?;
-    match std::fs::create_dir(folder) {
+    match DirBuilder::new().mode(OWNER).create(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
@@ -121,3 +147,6 @@ pub(crate) fn failed(path: &Path, error: impl ToString) -> OpenError {
 fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests;

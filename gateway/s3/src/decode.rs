@@ -22,7 +22,7 @@ pub(crate) mod token;
 mod xml;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method, header};
 use http_body::Body;
 use weir_core::front::Call;
 use weir_types::id::{BucketName, ObjectKey};
@@ -36,6 +36,8 @@ pub use rendering::Rendering;
 pub(crate) use rendering::{Page, ReadSpelling, Spelling};
 pub(crate) use room::Room;
 use target::Target;
+
+static COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
 
 /// What the decoders of all groups look at; the body is handed to those that take one.
 pub(crate) struct Head<'a> {
@@ -72,7 +74,7 @@ where
     let target = Target::parse(parts.uri.path(), &host, &config.base_domains)?;
     let authority = parts
         .headers
-        .get("host")
+        .get(header::HOST)
         .and_then(|h| h.to_str().ok())
         .or(parts.uri.authority().map(http::uri::Authority::as_str))
         .unwrap_or(&host);
@@ -134,7 +136,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
 {
     let upload = head.params.take("uploadId")?;
-    let copies = head.headers.contains_key("x-amz-copy-source");
+    let copies = head.headers.contains_key(&COPY_SOURCE);
     match (head.method, upload) {
         (&Method::GET, Some(upload)) => multipart::list_parts(head, bucket, key, &upload),
         (&Method::GET | &Method::HEAD, None) => object::read(head, bucket, key),

@@ -17,8 +17,9 @@ mod signing;
 
 use std::sync::Arc;
 
+use http::header::AsHeaderName;
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, header};
+use http::{HeaderMap, HeaderName, Method, Request, header};
 use weir_types::clock::Clock;
 use weir_types::id::Principal;
 use weir_types::{Error, ErrorCode};
@@ -296,9 +297,11 @@ fn check_coverage(headers: &HeaderMap, claim: &Claim<'_>) -> Result<(), Error> {
 
 /// There are no temporary credentials here; a token must not be taken for checked.
 fn refuse_tokens(headers: &HeaderMap, query: &Query<'_>) -> Result<(), Error> {
-    const TOKEN: &str = "x-amz-security-token";
-    let given =
-        headers.contains_key(TOKEN) || query.iter().any(|p| p.name.eq_ignore_ascii_case(TOKEN));
+    static TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
+    let given = headers.contains_key(&TOKEN)
+        || query
+            .iter()
+            .any(|p| p.name.eq_ignore_ascii_case(TOKEN.as_str()));
     if given {
         Err(ErrorCode::InvalidToken.into())
     } else {
@@ -338,8 +341,12 @@ fn malformed(form: Form, message: impl Into<std::borrow::Cow<'static, str>>) -> 
     Error::new(code, message)
 }
 
-/// The value of a header that may stand only once, as text.
-pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Error> {
+/// The value of a header that may stand only once, as text. By a `&HeaderName` it is found
+/// faster than by its text.
+pub(crate) fn single<N>(headers: &HeaderMap, name: N) -> Result<Option<&str>, Error>
+where
+    N: AsHeaderName + AsRef<str> + Copy,
+{
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else {
         return Ok(None);
@@ -351,6 +358,6 @@ pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'
             ErrorCode::InvalidArgument,
             "A header stands more than once, or is not text.",
         )
-        .with("ArgumentName", name)),
+        .with("ArgumentName", name.as_ref())),
     }
 }

@@ -319,8 +319,8 @@ fn http_builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        // This timer also runs between requests; the socket's own keeps the first one short.
-        .header_read_timeout(limits.idle_timeout)
+        // The socket's own timers know what is idle, at less cost for each request.
+        .header_read_timeout(None)
         .max_headers(limits.header_count_max)
         .max_buf_size(limits.header_bytes_max);
     builder

@@ -1,6 +1,8 @@
 //! Prometheus metrics. Names follow Prometheus usage; `docs/metrics.md` is made from the same
 //! table.
 
+mod resolved;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use weir_types::id::BackendId;
 
 use crate::access_log;
 use crate::listen::Counts;
+use resolved::{CallLabels, Calls, RequestLabels, Requests, Resolved};
 
 /// Seconds: from a metadata answer on a local disk to a large object over a slow line.
 const BUCKETS: &[f64] = &[
@@ -30,6 +33,8 @@ macro_rules! metrics {
             registry: Registry,
             /// One scrape at a time: some counters are set anew for each.
             scraping: Mutex<()>,
+            requests_resolved: Resolved<RequestLabels, Requests>,
+            calls_resolved: Resolved<CallLabels, Calls>,
             $($field: metric_type!($kind),)*
         }
 
@@ -45,8 +50,13 @@ macro_rules! metrics {
                     let $field = new_metric!($kind, $name, $help, &[$($label),*])?;
                     registry.register(Box::new($field.clone()))?;
                 )*
-                let scraping = Mutex::new(());
-                Ok(Self { registry, scraping, $($field,)* })
+                Ok(Self {
+                    registry,
+                    scraping: Mutex::new(()),
+                    requests_resolved: Resolved::default(),
+                    calls_resolved: Resolved::default(),
+                    $($field,)*
+                })
             }
         }
     };
@@ -358,10 +368,6 @@ impl Observer for Metrics {
         } else {
             record.status
         };
-        let mut digits = [0; 3];
-        self.requests
-            .with_label_values(&[operation, status_text(status, &mut digits)])
-            .inc();
         if let Some(code) = record.error {
             self.request_errors
                 .with_label_values(&[operation, code])
@@ -370,24 +376,47 @@ impl Observer for Metrics {
         if !record.complete {
             self.requests_cut.with_label_values(&[operation]).inc();
         }
-        add(&self.request_bytes, &["in"], record.bytes_in);
-        add(&self.request_bytes, &["out"], record.bytes_out);
-        let seconds = self.request_seconds.with_label_values(&[operation]);
-        seconds.observe(record.took.as_secs_f64());
-        let seconds = self.request_head_seconds.with_label_values(&[operation]);
-        seconds.observe(record.head_after.as_secs_f64());
+        let find = || Requests {
+            count: self
+                .requests
+                .with_label_values(&[operation, &status.to_string()]),
+            seconds: self.request_seconds.with_label_values(&[operation]),
+            head_seconds: self.request_head_seconds.with_label_values(&[operation]),
+            bytes_in: self.request_bytes.with_label_values(&["in"]),
+            bytes_out: self.request_bytes.with_label_values(&["out"]),
+        };
+        let count = |metrics: &Requests| {
+            metrics.count.inc();
+            metrics.seconds.observe(record.took.as_secs_f64());
+            metrics
+                .head_seconds
+                .observe(record.head_after.as_secs_f64());
+            metrics.bytes_in.inc_by(record.bytes_in);
+            metrics.bytes_out.inc_by(record.bytes_out);
+        };
+        self.requests_resolved
+            .count(&(operation, status), find, count);
     }
 
     fn backend_call(&self, call: &BackendCall<'_>) {
-        let backend = call.backend.as_str();
-        let outcome = call.error.map_or("ok", outcome_name);
-        self.backend_calls
-            .with_label_values(&[backend, call.operation, outcome])
-            .inc();
-        let seconds = self
-            .backend_call_seconds
-            .with_label_values(&[backend, call.operation]);
-        seconds.observe(call.took.as_secs_f64());
+        let labels = (call.backend.clone(), call.operation, call.error);
+        let find = || {
+            let backend = call.backend.as_str();
+            let outcome = call.error.map_or("ok", outcome_name);
+            Calls {
+                count: self
+                    .backend_calls
+                    .with_label_values(&[backend, call.operation, outcome]),
+                seconds: self
+                    .backend_call_seconds
+                    .with_label_values(&[backend, call.operation]),
+            }
+        };
+        let count = |metrics: &Calls| {
+            metrics.count.inc();
+            metrics.seconds.observe(call.took.as_secs_f64());
+        };
+        self.calls_resolved.count(&labels, find, count);
     }
 
     fn work(&self, kind: &'static str, outcome: WorkOutcome, took: Duration) {
@@ -408,14 +437,6 @@ impl Observer for Metrics {
             .with_label_values(&[backend.as_str(), class.name(), to])
             .inc();
     }
-}
-
-/// Three digits without an allocation.
-fn status_text(status: u16, digits: &mut [u8; 3]) -> &str {
-    for (digit, unit) in digits.iter_mut().zip([100, 10, 1]) {
-        *digit = b'0' + u8::try_from(status / unit % 10).unwrap_or(0);
-    }
-    std::str::from_utf8(digits).unwrap_or("000")
 }
 
 fn outcome_name(kind: BackendErrorKind) -> &'static str {

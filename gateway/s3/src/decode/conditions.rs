@@ -2,7 +2,7 @@
 
 use std::time::UNIX_EPOCH;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, header};
 use weir_types::clock::Timestamp;
 use weir_types::etag::ETag;
 use weir_types::index::WriteConditions;
@@ -12,18 +12,38 @@ use weir_types::{Error, ErrorCode};
 use super::header_not_implemented;
 use crate::gate::single;
 
-/// The conditions of a read, from headers whose names start with `prefix`: nothing, or
-/// `x-amz-copy-source-`. Dates that are none are ignored (RFC 9110, section 13.1.3).
-pub(super) fn read(headers: &HeaderMap, prefix: &str) -> Result<ReadConditions, Error> {
-    let get = |name: &str| match prefix {
-        "" => joined(headers, name),
-        prefix => joined(headers, &format!("{prefix}{name}")),
-    };
+/// Names of the headers that hold the conditions of a read.
+pub(super) struct Names {
+    if_match: HeaderName,
+    if_none_match: HeaderName,
+    if_modified_since: HeaderName,
+    if_unmodified_since: HeaderName,
+}
+
+/// Conditions on what is read.
+pub(super) static OF_OBJECT: Names = Names {
+    if_match: header::IF_MATCH,
+    if_none_match: header::IF_NONE_MATCH,
+    if_modified_since: header::IF_MODIFIED_SINCE,
+    if_unmodified_since: header::IF_UNMODIFIED_SINCE,
+};
+
+/// Conditions on what is copied.
+pub(super) static OF_COPY_SOURCE: Names = Names {
+    if_match: HeaderName::from_static("x-amz-copy-source-if-match"),
+    if_none_match: HeaderName::from_static("x-amz-copy-source-if-none-match"),
+    if_modified_since: HeaderName::from_static("x-amz-copy-source-if-modified-since"),
+    if_unmodified_since: HeaderName::from_static("x-amz-copy-source-if-unmodified-since"),
+};
+
+/// The conditions of a read. Dates that are none are ignored (RFC 9110, section 13.1.3).
+pub(super) fn read(headers: &HeaderMap, names: &Names) -> Result<ReadConditions, Error> {
+    let get = |name: &HeaderName| joined(headers, name);
     Ok(ReadConditions {
-        if_match: get("if-match")?.map(|t| tags(&t, false)),
-        if_none_match: get("if-none-match")?.map(|t| tags(&t, true)),
-        if_modified_since: get("if-modified-since")?.and_then(|t| date(&t)),
-        if_unmodified_since: get("if-unmodified-since")?.and_then(|t| date(&t)),
+        if_match: get(&names.if_match)?.map(|t| tags(&t, false)),
+        if_none_match: get(&names.if_none_match)?.map(|t| tags(&t, true)),
+        if_modified_since: get(&names.if_modified_since)?.and_then(|t| date(&t)),
+        if_unmodified_since: get(&names.if_unmodified_since)?.and_then(|t| date(&t)),
     })
 }
 
@@ -81,11 +101,15 @@ pub(super) fn none(headers: &HeaderMap) -> Result<(), Error> {
 }
 
 /// All values of a header as one, as if they had been sent in a list.
-fn joined(headers: &HeaderMap, name: &str) -> Result<Option<String>, Error> {
+fn joined(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, Error> {
     let mut all: Option<String> = None;
     for value in headers.get_all(name) {
         let text = value.to_str().map_err(|_| {
-            super::invalid_argument(name, "", "The header holds characters that it cannot.")
+            super::invalid_argument(
+                name.as_str(),
+                "",
+                "The header holds characters that it cannot.",
+            )
         })?;
         match &mut all {
             None => all = Some(text.to_owned()),

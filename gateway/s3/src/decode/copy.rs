@@ -86,7 +86,7 @@ pub(super) fn source(headers: &HeaderMap) -> Result<CopySource, Error> {
     Ok(CopySource {
         bucket,
         key,
-        conditions: conditions::read(headers, "x-amz-copy-source-")?,
+        conditions: conditions::read(headers, &conditions::OF_COPY_SOURCE)?,
     })
 }
 

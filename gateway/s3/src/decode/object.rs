@@ -13,6 +13,8 @@ use super::{
 };
 use crate::gate::{SealedBody, single};
 
+static CHECKSUM_MODE: HeaderName = HeaderName::from_static("x-amz-checksum-mode");
+
 /// Parameters that replace a header of the answer (AWS, "GetObject").
 const OVERRIDES: [(&str, HeaderName); 6] = [
     ("response-content-type", header::CONTENT_TYPE),
@@ -41,7 +43,7 @@ pub(super) fn read(
         }
     }
     head.params.finish()?;
-    let range = single(head.headers, "range")
+    let range = single(head.headers, &header::RANGE)
         .ok()
         .flatten()
         .and_then(range::parse);
@@ -51,13 +53,13 @@ pub(super) fn read(
             "Cannot specify both Range header and partNumber query parameter",
         ));
     }
-    let mode = single(head.headers, "x-amz-checksum-mode")?;
+    let mode = single(head.headers, &CHECKSUM_MODE)?;
     let spelling = ReadSpelling {
         checksum: mode.is_some_and(|m| m.eq_ignore_ascii_case("ENABLED")),
         part: part.is_some(),
         overrides,
     };
-    let conditions = conditions::read(head.headers, "")?;
+    let conditions = conditions::read(head.headers, &conditions::OF_OBJECT)?;
     let read = Box::new(ReadObject {
         bucket,
         key,

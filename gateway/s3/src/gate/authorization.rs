@@ -1,15 +1,18 @@
 //! Signatures in the `Authorization` header.
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 use weir_types::{Error, ErrorCode};
 
 use super::date::AmzDate;
 use super::scope::Scope;
 use super::{Claim, Form, malformed, signature_v2, sigv4a, single};
 
+static CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+static AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
+
 /// Reads `AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…`.
 pub(super) fn claim(headers: &HeaderMap) -> Result<Claim<'_>, Error> {
-    let text = single(headers, header::AUTHORIZATION.as_str())?
+    let text = single(headers, &header::AUTHORIZATION)?
         .unwrap_or("")
         .trim();
     let (scheme, fields) = text.split_once(' ').unwrap_or((text, ""));
@@ -50,7 +53,7 @@ pub(super) fn claim(headers: &HeaderMap) -> Result<Claim<'_>, Error> {
     };
     let scope =
         Scope::parse(credential).map_err(|bad| malformed(Form::Header, bad.message("region")))?;
-    let payload = single(headers, "x-amz-content-sha256")?.ok_or_else(|| {
+    let payload = single(headers, &CONTENT_SHA256)?.ok_or_else(|| {
         Error::new(
             ErrorCode::InvalidRequest,
             "Missing required header for this request: x-amz-content-sha256",
@@ -74,9 +77,9 @@ pub(super) fn claim(headers: &HeaderMap) -> Result<Claim<'_>, Error> {
 
 /// `x-amz-date` wins over `Date`.
 fn date(headers: &HeaderMap) -> Option<AmzDate> {
-    if let Some(text) = single(headers, "x-amz-date").ok()? {
+    if let Some(text) = single(headers, &AMZ_DATE).ok()? {
         return AmzDate::parse(text);
     }
-    let text = single(headers, "date").ok()??;
+    let text = single(headers, &header::DATE).ok()??;
     AmzDate::parse(text).or_else(|| AmzDate::from_http_date(text))
 }

@@ -47,7 +47,7 @@ pub(super) fn check_length(headers: &HeaderMap) -> Result<(), Error> {
 
 /// The host as it was sent: the Host header, or HTTP/2's `:authority`.
 pub(super) fn host(parts: &Parts) -> Result<&str, Error> {
-    let header = single(&parts.headers, "host")?;
+    let header = single(&parts.headers, &header::HOST)?;
     let authority = parts.uri.authority().map(http::uri::Authority::as_str);
     match (header, authority) {
         (Some(a), Some(b)) if !a.eq_ignore_ascii_case(b) => Err(Error::new(

@@ -91,6 +91,7 @@ async fn connections_without_a_request_are_closed() {
         ("", true),
         ("GET / HT", true),
         ("GET / HTTP/1.1\r\nhost: x\r\n\r\n", false),
+        ("GET / HTTP/1.1\r\nhost: x\r\n\r\nGET / HT", false),
     ] {
         let server = server().await;
         let started = tokio::time::Instant::now();

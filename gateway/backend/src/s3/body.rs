@@ -91,6 +91,10 @@ pub(super) enum OutBody {
 /// A body from its source. One chunk is always held back until the next one or the end has
 /// come: a source that finds at its end that all was wrong (a signature, a checksum) can
 /// then still cut the request short, and nothing is stored.
+///
+/// A body that fails is broken off only when at least one byte of it is on its way, padding if
+/// need be: SeaweedFS 4.48 takes a body that was cut off at its very start for an empty one,
+/// and stores that.
 pub(super) struct SourceBody {
     source: PutStream,
     held: Option<Bytes>,
@@ -99,10 +103,27 @@ pub(super) struct SourceBody {
     /// Bytes that are still to be sent.
     unsent: u64,
     ended: bool,
+    /// Whether the endpoint has had a byte.
+    begun: bool,
+    breaking: Breaking,
     /// What it has to pass first, if anything.
     passage: Option<Passage>,
     progress: Arc<Progress>,
 }
+
+/// How far a body that failed is on its way to break off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Breaking {
+    /// It has not failed.
+    Not,
+    /// It has, and what was handed over may still have to be written out.
+    Soon,
+    /// It breaks off now.
+    Now,
+}
+
+/// What a look at a body gives.
+type Polled = Poll<Option<Result<Frame<Bytes>, BrokenOff>>>;
 
 /// A body broke off. Why stands in [`Progress`].
 #[derive(Debug)]
@@ -130,19 +151,37 @@ impl SourceBody {
             owed: size,
             unsent: size,
             ended: false,
+            begun: false,
+            breaking: Breaking::Not,
             passage,
             progress,
         }
     }
 
-    fn fail(&mut self, error: BackendError) -> BrokenOff {
+    fn fail(&mut self, error: BackendError, cx: &Context<'_>) -> Polled {
         *self.progress.failure.lock() = Some(error);
         self.ended = true;
-        BrokenOff
+        self.breaking = Breaking::Soon;
+        // The body must stay one byte short of what was announced, at the least.
+        if self.begun || self.unsent < 2 {
+            return self.break_off(cx);
+        }
+        Poll::Ready(Some(Ok(self.send(Bytes::from_static(b"\0")))))
+    }
+
+    /// Breaks off once what was handed over was written out, which is when we are asked again.
+    fn break_off(&mut self, cx: &Context<'_>) -> Polled {
+        if self.breaking == Breaking::Soon {
+            self.breaking = Breaking::Now;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Err(BrokenOff)))
     }
 
     fn send(&mut self, chunk: Bytes) -> Frame<Bytes> {
         self.unsent -= chunk.len() as u64;
+        self.begun = true;
         let now = Instant::now();
         self.progress.set(if self.unsent == 0 {
             Phase::Sent(now)
@@ -152,7 +191,10 @@ impl SourceBody {
         Frame::data(chunk)
     }
 
-    fn next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+    fn next(&mut self, cx: &mut Context<'_>) -> Polled {
+        if self.breaking != Breaking::Not {
+            return self.break_off(cx);
+        }
         if let Some(passage) = &mut self.passage {
             if let Err(shut) = std::task::ready!(passage.poll(cx)) {
                 self.ended = true;
@@ -168,12 +210,12 @@ impl SourceBody {
                     return Poll::Pending;
                 }
                 Poll::Ready(Some(Err(e))) => {
-                    return Poll::Ready(Some(Err(self.fail(BackendError::source(e)))));
+                    return self.fail(BackendError::source(e), cx);
                 }
                 Poll::Ready(Some(Ok(chunk))) if chunk.is_empty() => {}
                 Poll::Ready(Some(Ok(chunk))) => {
                     let Some(owed) = self.owed.checked_sub(chunk.len() as u64) else {
-                        return Poll::Ready(Some(Err(self.fail(wrong_length()))));
+                        return self.fail(wrong_length(), cx);
                     };
                     self.owed = owed;
                     if let Some(before) = self.held.replace(chunk) {
@@ -181,7 +223,7 @@ impl SourceBody {
                     }
                 }
                 Poll::Ready(None) if self.owed > 0 => {
-                    return Poll::Ready(Some(Err(self.fail(wrong_length()))));
+                    return self.fail(wrong_length(), cx);
                 }
                 Poll::Ready(None) => self.ended = true,
             }
@@ -214,7 +256,9 @@ impl Body for OutBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Full(bytes) => bytes.is_empty(),
-            Self::Stream(body) => body.ended && body.held.is_none(),
+            Self::Stream(body) => {
+                body.ended && body.held.is_none() && body.breaking == Breaking::Not
+            }
         }
     }
 

@@ -313,6 +313,12 @@ async fn a_source_that_fails_after_its_last_byte_stores_nothing() {
     let seen = end.seen.recv().await.expect("the connection was seen");
     assert!(!seen.is_whole, "{} bytes were sent", seen.body_bytes);
 
+    // One byte too few to be anything, and one more than nothing.
+    let put = end.backend.put(&key(), 300_000, fails_at_its_end(0)).await;
+    is_source(put.expect_err("bad digest"));
+    let seen = end.seen.recv().await.expect("the connection was seen");
+    assert_eq!((seen.body_bytes, seen.is_whole), (1, false));
+
     let end = endpoint(|_| {}, |_| ok("")).await;
     let put = end
         .backend

@@ -7,7 +7,7 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
-use http::Method;
+use http::{Method, StatusCode};
 use weir_types::clock::{Clock as _, SystemClock};
 
 use super::client::{Payload, Request};
@@ -48,6 +48,12 @@ async fn make_bucket(config: &S3Config) {
         .send(request, Payload::None)
         .await
         .expect("the server answers");
+    let is_there = answer.status.is_success() || answer.status == StatusCode::CONFLICT;
+    assert!(
+        is_there,
+        "no bucket at {}: {}",
+        endpoint.host, answer.status
+    );
     answer.discard();
 }
 

@@ -3,6 +3,7 @@
 mod bodies;
 mod multipart;
 
+use md5::{Digest as _, Md5};
 use weir_types::backend::{Backend, BackendErrorKind, BackendPage};
 use weir_types::clock::Timestamp;
 use weir_types::entropy::SeededEntropy;
@@ -75,7 +76,8 @@ impl Run<'_> {
             .put(key, bytes.len() as u64, body)
             .await
             .expect("put");
-        assert_eq!(stored.size, bytes.len() as u64, "size that put answers");
+        let told = stored.require(bytes.len() as u64, Some(&Md5::digest(bytes).into()));
+        assert_eq!(told, Ok(()), "what put answers");
     }
 
     async fn delete(&self, key: &BackendKey) {

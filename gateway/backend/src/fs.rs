@@ -282,10 +282,7 @@ impl Backend for FsBackend {
             place,
         };
         self.store(size, body, finish).await?;
-        Ok(Stored {
-            size,
-            etag: String::new(),
-        })
+        Ok(Stored::new(size, ""))
     }
 
     async fn get(

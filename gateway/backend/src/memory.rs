@@ -13,6 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use md5::{Digest as _, Md5};
 use parking_lot::Mutex;
 use weir_types::ErrorCode;
 use weir_types::backend::{
@@ -36,10 +37,7 @@ struct Item {
 
 impl Item {
     fn stored(&self) -> Stored {
-        Stored {
-            size: self.bytes.len() as u64,
-            etag: self.etag.clone(),
-        }
+        Stored::new(self.bytes.len() as u64, &*self.etag)
     }
 }
 
@@ -58,6 +56,7 @@ struct State {
     frozen: Vec<Effect>,
     plan: Option<Arc<dyn FaultPlan>>,
     bytes_max: Option<u64>,
+    tells_md5: bool,
     calls: u64,
     tags: u64,
     bytes_in: u64,
@@ -161,6 +160,14 @@ impl State {
         })
     }
 
+    /// What the answer to a put says.
+    fn told(&self, item: &Item) -> Stored {
+        Stored {
+            md5: self.tells_md5.then(|| Md5::digest(&item.bytes).into()),
+            ..item.stored()
+        }
+    }
+
     fn upload(&mut self, key: &str, upload: &str) -> Result<&mut Upload, BackendError> {
         self.uploads
             .get_mut(upload)
@@ -169,14 +176,11 @@ impl State {
     }
 
     fn apply(&mut self, effect: Effect) -> Result<Stored, BackendError> {
-        let nothing = Stored {
-            size: 0,
-            etag: String::new(),
-        };
+        let nothing = Stored::new(0, "");
         match effect {
             Effect::Put { key, bytes } => {
                 let item = self.item(bytes)?;
-                let stored = item.stored();
+                let stored = self.told(&item);
                 self.objects.insert(key, item);
                 Ok(stored)
             }
@@ -202,7 +206,7 @@ impl State {
             } => {
                 self.upload(&key, &upload)?;
                 let item = self.item(bytes)?;
-                let stored = item.stored();
+                let stored = self.told(&item);
                 self.upload(&key, &upload)?.parts.insert(part, item);
                 Ok(stored)
             }
@@ -266,6 +270,11 @@ impl MemoryBackend {
     /// [`BackendErrorKind::Full`].
     pub fn set_bytes_max(&self, bytes_max: Option<u64>) {
         self.0.lock().bytes_max = bytes_max;
+    }
+
+    /// From now on puts are answered with the MD5 of what was stored, or not.
+    pub fn set_tells_md5(&self, tells_md5: bool) {
+        self.0.lock().tells_md5 = tells_md5;
     }
 
     /// Lets the effects of frozen calls ([`Fault::Late`]) happen now, in their order; their

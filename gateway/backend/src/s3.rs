@@ -29,6 +29,8 @@ mod body;
 mod chunked;
 mod client;
 mod connect;
+#[cfg(test)]
+mod double;
 mod endpoint;
 mod expect;
 #[cfg(test)]
@@ -38,6 +40,9 @@ mod multipart;
 #[cfg(test)]
 mod server_tests;
 mod sign;
+mod tags;
+#[cfg(test)]
+mod tags_tests;
 #[cfg(test)]
 mod tests;
 mod xml;
@@ -58,8 +63,9 @@ use weir_types::clock::Clock;
 use weir_types::id::{BackendKey, PartNumber};
 
 use crate::S3Config;
-use client::{Client, Payload, Request};
+use client::{Answer, Client, Payload, Request};
 use endpoint::Endpoint;
+use tags::Tags;
 
 /// The largest owner marker.
 const OWNER_BYTES_MAX: usize = 64 << 10;
@@ -70,6 +76,7 @@ pub struct S3Backend {
     endpoint: Endpoint,
     /// Sent with every object: storage class and encryption.
     object_headers: Vec<(&'static str, String)>,
+    tags: Tags,
 }
 
 impl std::fmt::Debug for S3Backend {
@@ -118,6 +125,7 @@ impl S3Backend {
             client,
             endpoint,
             object_headers,
+            tags: Tags::default(),
         })
     }
 
@@ -141,7 +149,8 @@ impl S3Backend {
         }
     }
 
-    async fn store(&self, key: &str, size: u64, body: PutStream) -> Result<Stored, BackendError> {
+    /// PUT of a whole object; the answer, which is a success.
+    async fn store(&self, key: &str, size: u64, body: PutStream) -> Result<Answer, BackendError> {
         let request = Request {
             headers: self.object_headers(),
             ..self.object_request("put", Method::PUT, key)
@@ -150,9 +159,7 @@ impl S3Backend {
         if !answer.status.is_success() {
             return Err(self.client.refusal("put", answer, size).await);
         }
-        let etag = answer.etag();
-        answer.discard();
-        Ok(Stored { size, etag })
+        Ok(answer)
     }
 
     /// HEAD; `None` when there is nothing.
@@ -170,7 +177,7 @@ impl S3Backend {
         let size = size.ok_or_else(|| corrupt("head", "no Content-Length came"))?;
         let etag = answer.etag();
         answer.discard();
-        Ok(Some(Stored { size, etag }))
+        Ok(Some(Stored::new(size, etag)))
     }
 
     /// Tells "no such key" from "no such bucket", which HEAD does not.
@@ -205,7 +212,7 @@ impl S3Backend {
         }
     }
 
-    async fn fetch(&self, key: &str, range: Option<Range<u64>>) -> Result<Fetched, BackendError> {
+    async fn fetch(&self, key: &str, range: Option<Range<u64>>) -> Result<Opened, BackendError> {
         let asked = range.as_ref().map(|range| {
             // An empty range cannot be said; it is refused like any other that is not there.
             format!(
@@ -222,7 +229,6 @@ impl S3Backend {
         if !answer.status.is_success() {
             return Err(self.client.refusal("get", answer, 0).await);
         }
-        let etag = answer.etag();
         let length = answer.content_length();
         let (size, bytes) = match range {
             None => {
@@ -243,12 +249,21 @@ impl S3Backend {
                 "the announced length is not that of the range",
             ));
         }
-        Ok(Fetched {
+        Ok(Opened {
             size,
-            etag,
-            body: answer.stream("get", bytes),
+            bytes,
+            answer,
         })
     }
+}
+
+/// A read whose answer has come.
+struct Opened {
+    /// Length of the whole object.
+    size: u64,
+    /// Length of the body.
+    bytes: u64,
+    answer: Answer,
 }
 
 #[async_trait]
@@ -263,7 +278,13 @@ impl Backend for S3Backend {
         size: u64,
         body: PutStream,
     ) -> Result<Stored, BackendError> {
-        self.store(key.as_str(), size, body).await
+        let answer = self.store(key.as_str(), size, body).await?;
+        let stored = Stored {
+            md5: self.tags.of_object(&answer),
+            ..Stored::new(size, answer.etag())
+        };
+        answer.discard();
+        Ok(stored)
     }
 
     async fn get(
@@ -271,7 +292,12 @@ impl Backend for S3Backend {
         key: &BackendKey,
         range: Option<Range<u64>>,
     ) -> Result<Fetched, BackendError> {
-        self.fetch(key.as_str(), range).await
+        let opened = self.fetch(key.as_str(), range).await?;
+        Ok(Fetched {
+            size: opened.size,
+            etag: opened.answer.etag(),
+            body: opened.answer.stream("get", opened.bytes),
+        })
     }
 
     async fn head(&self, key: &BackendKey) -> Result<Option<Stored>, BackendError> {
@@ -293,7 +319,7 @@ impl Backend for S3Backend {
     }
 
     async fn create_upload(&self, key: &BackendKey) -> Result<String, BackendError> {
-        self.start_upload(key).await
+        self.start_upload(key.as_str()).await
     }
 
     async fn put_part(
@@ -304,7 +330,8 @@ impl Backend for S3Backend {
         size: u64,
         body: PutStream,
     ) -> Result<Stored, BackendError> {
-        self.store_part(key, upload, part, size, body).await
+        self.store_part(key.as_str(), upload, part, size, body)
+            .await
     }
 
     async fn complete_upload(
@@ -317,7 +344,7 @@ impl Backend for S3Backend {
     }
 
     async fn abort_upload(&self, key: &BackendKey, upload: &str) -> Result<(), BackendError> {
-        self.abort(key, upload).await
+        self.abort(key.as_str(), upload).await
     }
 
     async fn list_uploads(
@@ -333,25 +360,31 @@ impl Backend for S3Backend {
     }
 
     async fn read_owner(&self) -> Result<Option<Vec<u8>>, BackendError> {
-        let mut fetched = match self.fetch(OWNER_KEY, None).await {
-            Ok(fetched) => fetched,
+        let opened = match self.fetch(OWNER_KEY, None).await {
+            Ok(opened) => opened,
             Err(e) if e.kind == BackendErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(e),
         };
+        let claimed = tags::claimed(&opened.answer);
+        let mut body = opened.answer.stream("read owner", opened.bytes);
         let mut marker = Vec::new();
-        while let Some(chunk) = fetched.body.next().await {
+        while let Some(chunk) = body.next().await {
             marker.extend_from_slice(&chunk?);
             if marker.len() > OWNER_BYTES_MAX {
                 return Err(corrupt("read owner", "the owner marker is too large"));
             }
         }
+        self.tags.learn(claimed, &marker);
         Ok(Some(marker))
     }
 
     async fn write_owner(&self, marker: &[u8]) -> Result<(), BackendError> {
         let size = marker.len() as u64;
-        let marker = Bytes::copy_from_slice(marker);
-        let body = futures_util::stream::once(async move { Ok(marker) }).boxed();
-        self.store(OWNER_KEY, size, body).await.map(drop)
+        let bytes = Bytes::copy_from_slice(marker);
+        let body = futures_util::stream::once(async move { Ok(bytes) }).boxed();
+        let answer = self.store(OWNER_KEY, size, body).await?;
+        self.tags.learn(tags::claimed(&answer), marker);
+        answer.discard();
+        Ok(())
     }
 }

@@ -99,6 +99,35 @@ pub struct Stored {
     pub size: u64,
     /// The backend's own entity tag, without quotes; empty when it gives none.
     pub etag: String,
+    /// MD5 of what came to lie there, as the backend itself computed it: told by [`Backend::put`]
+    /// and [`Backend::put_part`] where that is known to be what the backend says. Bytes that
+    /// hash to something else were not stored as they were sent.
+    pub md5: Option<[u8; 16]>,
+}
+
+impl Stored {
+    /// `size` bytes under a tag that says nothing about them.
+    pub fn new(size: u64, etag: impl Into<String>) -> Self {
+        Self {
+            size,
+            etag: etag.into(),
+            md5: None,
+        }
+    }
+
+    /// Whether these are `size` bytes and, as far as the backend tells it, those with this MD5.
+    pub fn require(&self, size: u64, md5: Option<&[u8; 16]>) -> Result<(), BackendError> {
+        let wrong = |message| Err(BackendError::new(BackendErrorKind::Corrupt, message));
+        if self.size != size {
+            return wrong(format!("{} bytes of {size} were stored", self.size));
+        }
+        match (&self.md5, md5) {
+            (Some(told), Some(sent)) if told != sent => {
+                wrong("other bytes were stored than were sent".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// An opened read.

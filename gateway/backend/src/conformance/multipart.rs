@@ -1,5 +1,6 @@
 //! Multipart uploads.
 
+use md5::{Digest as _, Md5};
 use weir_types::backend::{BackendError, BackendErrorKind, BackendPart, BackendUpload};
 use weir_types::id::{BackendKey, PartNumber};
 
@@ -22,7 +23,8 @@ impl Run<'_> {
             .put_part(key, upload, number(n), size, body)
             .await
             .expect("put part");
-        assert_eq!(stored.size, size, "size that put_part answers");
+        let told = stored.require(size, Some(&Md5::digest(bytes).into()));
+        assert_eq!(told, Ok(()), "what put_part answers");
         BackendPart {
             number: number(n),
             size,

@@ -127,10 +127,7 @@ impl FsBackend {
             },
         )
         .await?;
-        Ok(Stored {
-            size,
-            etag: hex::encode(tag),
-        })
+        Ok(Stored::new(size, hex::encode(tag)))
     }
 
     pub(super) async fn complete(
@@ -279,10 +276,7 @@ impl Complete {
             .rename(&self.folder, &self.target)
             .map_err(|e| io_error("complete", &e))?;
         self.sync_target()?;
-        Ok(Stored {
-            size,
-            etag: String::new(),
-        })
+        Ok(Stored::new(size, ""))
     }
 
     /// The upload is gone: because this very upload became the object, or for good.
@@ -292,10 +286,7 @@ impl Complete {
                 // The earlier Complete may have been cut off before its rename was durable.
                 self.sync_target()?;
                 let size = manifest.size().unwrap_or(0);
-                Ok(Stored {
-                    size,
-                    etag: String::new(),
-                })
+                Ok(Stored::new(size, ""))
             }
             _ => confirm_root(&*self.layer).and(Err(unknown(&self.upload.id()))),
         }

@@ -38,10 +38,7 @@ pub(super) struct Found {
 impl Found {
     /// What is said about it.
     pub(super) fn stored(&self) -> Stored {
-        Stored {
-            size: self.size,
-            etag: String::new(),
-        }
+        Stored::new(self.size, "")
     }
 
     /// Keeps only what lies in `range`.

@@ -9,7 +9,7 @@ use weir_types::id::{BackendKey, PartNumber};
 
 use super::S3Backend;
 use super::answer::Refusal;
-use super::client::{Payload, Request};
+use super::client::{Answer, Payload, Request};
 use super::xml;
 
 /// Our own small answers, and Complete's, which may be preceded by much white space.
@@ -23,12 +23,12 @@ fn corrupt(operation: &str, message: impl std::fmt::Display) -> BackendError {
 }
 
 impl S3Backend {
-    pub(super) async fn start_upload(&self, key: &BackendKey) -> Result<String, BackendError> {
+    pub(super) async fn start_upload(&self, key: &str) -> Result<String, BackendError> {
         const OPERATION: &str = "create upload";
         let request = Request {
             operation: OPERATION,
             method: Method::POST,
-            path: self.endpoint.object_path(key.as_str()),
+            path: self.endpoint.object_path(key),
             query: &[("uploads", "")],
             headers: self.object_headers(),
             range: None,
@@ -47,18 +47,37 @@ impl S3Backend {
 
     pub(super) async fn store_part(
         &self,
-        key: &BackendKey,
+        key: &str,
         upload: &str,
         part: PartNumber,
         size: u64,
         body: PutStream,
     ) -> Result<Stored, BackendError> {
+        self.try_tags_of_parts().await;
+        let answer = self.send_part(key, upload, part, size, body).await?;
+        let stored = Stored {
+            md5: self.tags.of_part(&answer),
+            ..Stored::new(size, answer.etag())
+        };
+        answer.discard();
+        Ok(stored)
+    }
+
+    /// UploadPart; the answer, which is a success and has an ETag.
+    pub(super) async fn send_part(
+        &self,
+        key: &str,
+        upload: &str,
+        part: PartNumber,
+        size: u64,
+        body: PutStream,
+    ) -> Result<Answer, BackendError> {
         const OPERATION: &str = "put part";
         let number = part.to_string();
         let request = Request {
             operation: OPERATION,
             method: Method::PUT,
-            path: self.endpoint.object_path(key.as_str()),
+            path: self.endpoint.object_path(key),
             query: &[("partNumber", &number), ("uploadId", upload)],
             headers: Vec::new(),
             range: None,
@@ -67,15 +86,13 @@ impl S3Backend {
         if !answer.status.is_success() {
             return Err(self.client.refusal(OPERATION, answer, size).await);
         }
-        let etag = answer.etag();
-        answer.discard();
-        if etag.is_empty() {
+        if answer.etag().is_empty() {
             return Err(corrupt(
                 OPERATION,
                 "no ETag came: the upload could not be completed",
             ));
         }
-        Ok(Stored { size, etag })
+        Ok(answer)
     }
 
     pub(super) async fn complete(
@@ -142,12 +159,12 @@ impl S3Backend {
         Ok(stored)
     }
 
-    pub(super) async fn abort(&self, key: &BackendKey, upload: &str) -> Result<(), BackendError> {
+    pub(super) async fn abort(&self, key: &str, upload: &str) -> Result<(), BackendError> {
         const OPERATION: &str = "abort upload";
         let request = Request {
             operation: OPERATION,
             method: Method::DELETE,
-            path: self.endpoint.object_path(key.as_str()),
+            path: self.endpoint.object_path(key),
             query: &[("uploadId", upload)],
             headers: Vec::new(),
             range: None,

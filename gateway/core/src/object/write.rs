@@ -203,10 +203,8 @@ impl Gateway {
         };
         self.crash.pass("put:bytes-written").await;
         let digested = source.digested().map_err(Attempt::Fatal)?;
-        if stored.size != ask.size {
+        if let Err(error) = stored.require(ask.size, Some(&digested.md5)) {
             guard.condemn().await;
-            let found = format!("{} bytes of {} were stored", stored.size, ask.size);
-            let error = BackendError::new(BackendErrorKind::Corrupt, found);
             handle.learn(OperationClass::Write, Some(&error));
             return Err(source.after_failure(error));
         }

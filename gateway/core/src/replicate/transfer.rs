@@ -50,13 +50,13 @@ impl Job {
         intent: &Intent,
         handle: &Arc<BackendHandle>,
     ) -> Result<Stored, BackendError> {
-        let stored = if opened.pieces.len() > 1 {
-            Box::pin(self.send_pieces(blob, opened, intent, handle)).await?
-        } else {
-            let put = handle.backend().put(&intent.key, blob.size, opened.first);
-            handle.call("put", OperationClass::Write, put).await?
-        };
-        require_size(handle, blob.size, stored)
+        if opened.pieces.len() > 1 {
+            let stored = Box::pin(self.send_pieces(blob, opened, intent, handle)).await?;
+            return require(handle, stored, blob.size, None);
+        }
+        let put = handle.backend().put(&intent.key, blob.size, opened.first);
+        let stored = handle.call("put", OperationClass::Write, put).await?;
+        require(handle, stored, blob.size, blob.md5.as_ref())
     }
 
     async fn send_pieces(
@@ -90,7 +90,7 @@ impl Job {
             };
             let target = (handle, intent, upload.as_str());
             let stored = self.send_part(blob, body, target, (number, range)).await?;
-            let stored = require_size(handle, size, stored)?;
+            let stored = require(handle, stored, size, None)?;
             parts.push(BackendPart {
                 number,
                 size,
@@ -153,14 +153,20 @@ impl Job {
     }
 }
 
-fn require_size(handle: &BackendHandle, size: u64, stored: Stored) -> Result<Stored, BackendError> {
-    if stored.size == size {
-        return Ok(stored);
+/// Believes only an answer that fits what was sent; the breaker learns of any other.
+fn require(
+    handle: &BackendHandle,
+    stored: Stored,
+    size: u64,
+    md5: Option<&[u8; 16]>,
+) -> Result<Stored, BackendError> {
+    match stored.require(size, md5) {
+        Ok(()) => Ok(stored),
+        Err(error) => {
+            handle.learn(OperationClass::Write, Some(&error));
+            Err(error)
+        }
     }
-    let found = format!("{} bytes of {size} were stored", stored.size);
-    let error = BackendError::new(BackendErrorKind::Corrupt, found);
-    handle.learn(OperationClass::Write, Some(&error));
-    Err(error)
 }
 
 /// How a blob travels: whole, or in the parts it was uploaded in, or, when it is too large for

@@ -110,21 +110,27 @@ impl Gateway {
     ) -> Result<(Stored, Digested)> {
         let size = body.size;
         let forget = replaces.then(|| self.forget_part(upload, number));
-        if size <= self.settings.small_body_bytes_max {
+        let (stored, digested) = if size <= self.settings.small_body_bytes_max {
             let (bytes, digested) = Ingest::new(body).collect().await?;
             if let Some(forget) = forget {
                 forget.await?;
             }
             let stream = stream::once(std::future::ready(Ok(bytes))).boxed();
             let stored = self.put_part(handle, leg, number, size, stream).await?;
-            return Ok((stored, digested));
+            (stored, digested)
+        } else {
+            let (mut stream, cell) = Ingest::new(body).into_stream();
+            if let Some(forget) = forget {
+                stream = before_last(stream, forget);
+            }
+            let stored = self.put_part(handle, leg, number, size, stream).await?;
+            (stored, cell.take()?)
+        };
+        if let Err(error) = stored.require(size, Some(&digested.md5)) {
+            handle.learn(OperationClass::Write, Some(&error));
+            return Err(client_error(&error));
         }
-        let (mut stream, cell) = Ingest::new(body).into_stream();
-        if let Some(forget) = forget {
-            stream = before_last(stream, forget);
-        }
-        let stored = self.put_part(handle, leg, number, size, stream).await?;
-        Ok((stored, cell.take()?))
+        Ok((stored, digested))
     }
 
     fn forget_part(
@@ -154,14 +160,7 @@ impl Gateway {
             .backend()
             .put_part(&leg.key, &leg.backend_upload, number, size, body);
         let stored = handle.call("put_part", OperationClass::Write, put).await;
-        let stored = stored.map_err(part_error)?;
-        if stored.size != size {
-            let found = format!("{} bytes of {size} were stored", stored.size);
-            let error = BackendError::new(BackendErrorKind::Corrupt, found);
-            handle.learn(OperationClass::Write, Some(&error));
-            return Err(client_error(&error));
-        }
-        Ok(stored)
+        stored.map_err(part_error)
     }
 }
 

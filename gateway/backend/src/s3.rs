@@ -45,6 +45,8 @@ mod tags;
 mod tags_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;
 mod xml;
 
 use std::ops::Range;

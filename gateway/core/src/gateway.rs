@@ -155,7 +155,7 @@ fn refusal_code(refusal: Refusal) -> ErrorCode {
     match refusal {
         Refusal::NoSuchBucket => ErrorCode::NoSuchBucket,
         Refusal::BucketExists => ErrorCode::BucketAlreadyOwnedByYou,
-        Refusal::BucketNotEmpty => ErrorCode::BucketNotEmpty,
+        Refusal::BucketNotEmpty | Refusal::TooManyUploads => ErrorCode::BucketNotEmpty,
         Refusal::NoSuchKey => ErrorCode::NoSuchKey,
         Refusal::PreconditionFailed => ErrorCode::PreconditionFailed,
         Refusal::NoSuchUpload => ErrorCode::NoSuchUpload,

@@ -97,7 +97,11 @@ pub(crate) fn apply(txn: &mut Txn<'_>, mutation: Mutation) -> Result<Applied, In
             now,
             resume_at,
         } => upload::begin_complete(txn, upload, &parts, draft, &conditions, now, resume_at),
-        Mutation::AbortUpload { upload, now } => done(upload::abort(txn, upload, now)),
+        Mutation::AbortUpload {
+            upload,
+            only_open,
+            now,
+        } => done(upload::abort(txn, upload, only_open, now)),
         Mutation::FinishAbort {
             upload,
             last_look_at,
@@ -118,7 +122,10 @@ pub(crate) fn apply(txn: &mut Txn<'_>, mutation: Mutation) -> Result<Applied, In
             not_before,
             error,
         } => done(outbox::defer(txn, id, not_before, error)),
-        Mutation::Expire { before, limit } => done(expire::expire(txn, before, limit)),
+        Mutation::Expire { before, limit } => {
+            let more = expire::expire(txn, before, limit)?;
+            Ok(Applied::Expired { more })
+        }
     }
 }
 

@@ -13,8 +13,8 @@ use tokio::sync::watch;
 
 pub use mutation::{Applied, CommitContent, CommitVersion, Mutation, Refusal, WriteConditions};
 pub use query::{
-    IndexIdentity, ListEntry, ListPage, ListQuery, Lookup, OutboxStats, PartsPage, UploadsPage,
-    UploadsQuery,
+    DuePosition, IndexIdentity, ListEntry, ListPage, ListQuery, Lookup, OutboxStats, PartsPage,
+    UploadsPage, UploadsQuery,
 };
 
 use crate::clock::Timestamp;
@@ -112,7 +112,19 @@ pub trait Index: Send + Sync + 'static {
     ) -> Result<Vec<Intent>, IndexError>;
 
     /// Outbox entries due at `now`, oldest `not_before` first.
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<OutboxEntry>, IndexError>;
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<OutboxEntry>, IndexError> {
+        self.due_from(DuePosition::START, now, limit).await
+    }
+
+    /// Outbox entries due at `now` that stand at `from` or after it, oldest `not_before`
+    /// first: a reader that goes on from [`DuePosition::next`] of the last one sees every
+    /// entry once.
+    async fn due_from(
+        &self,
+        from: DuePosition,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<OutboxEntry>, IndexError>;
 
     /// When the next entry that is not yet due will be.
     async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, IndexError>;

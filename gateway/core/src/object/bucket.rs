@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use weir_types::Result;
 use weir_types::error::ErrorCode;
 use weir_types::id::{BucketName, Principal};
 use weir_types::index::{IndexError, Mutation, Refusal};
 use weir_types::operation::{Action, BucketInfo};
 use weir_types::record::BucketRecord;
+use weir_types::{Error, Result};
 
 use crate::gateway::{Gateway, index_error, no_such_bucket};
 
@@ -48,7 +48,7 @@ impl Gateway {
         }
     }
 
-    /// Removes an empty bucket.
+    /// Removes an empty bucket, and with it a bounded number of open uploads.
     pub(crate) async fn delete_bucket(self: &Arc<Self>, bucket: &BucketName) -> Result<()> {
         let delete = Mutation::DeleteBucket {
             name: bucket.clone(),
@@ -57,6 +57,13 @@ impl Gateway {
         match self.index.apply(delete).await {
             Ok(_) => Ok(()),
             Err(IndexError::Refused(Refusal::NoSuchBucket)) => Err(no_such_bucket(bucket)),
+            Err(IndexError::Refused(Refusal::TooManyUploads)) => Err(Error::new(
+                ErrorCode::BucketNotEmpty,
+                format!(
+                    "The bucket has more than {} multipart uploads in progress; abort some first.",
+                    Mutation::UPLOADS_PER_BUCKET_DELETE_MAX
+                ),
+            )),
             Err(error) => Err(index_error(error)),
         }
     }

@@ -7,7 +7,9 @@ use weir_types::clock::Hlc;
 use weir_types::error::ErrorCode;
 use weir_types::etag::ETag;
 use weir_types::id::{BlobId, Seq, VersionId};
-use weir_types::index::{Applied, CommitContent, CommitVersion, Lookup, Mutation, WriteConditions};
+use weir_types::index::{
+    Applied, CommitContent, CommitVersion, Lookup, Mutation, Refusal, WriteConditions,
+};
 use weir_types::operation::{PutObject, PutResult};
 use weir_types::record::VersionRecord;
 use weir_types::{Error, Result};
@@ -137,16 +139,17 @@ impl Gateway {
 
 /// What the commit would answer if it came now.
 pub(crate) fn check_conditions(conditions: &WriteConditions, found: &Lookup) -> Result<()> {
-    if conditions.if_none_match && found.version.is_some() {
-        return Err(precondition_failed("If-None-Match"));
+    if found.bucket.is_none() {
+        return Ok(());
     }
-    match (&conditions.if_match, &found.version) {
-        (Some(_), None) if found.bucket.is_some() => Err(ErrorCode::NoSuchKey.into()),
-        (Some(wanted), Some(version)) if *wanted != version.etag => {
-            Err(precondition_failed("If-Match"))
+    let tag = found.version.as_ref().map(|version| &version.etag);
+    conditions.check(tag).map_err(|refusal| match refusal {
+        Refusal::PreconditionFailed if conditions.if_none_match => {
+            precondition_failed("If-None-Match")
         }
-        _ => Ok(()),
-    }
+        Refusal::PreconditionFailed => precondition_failed("If-Match"),
+        _ => ErrorCode::NoSuchKey.into(),
+    })
 }
 
 /// PreconditionFailed that names the condition.

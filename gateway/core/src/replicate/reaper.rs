@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use weir_types::clock::Timestamp;
 use weir_types::id::{IntentId, UploadId};
-use weir_types::index::{IndexError, Mutation, Refusal};
+use weir_types::index::{Applied, IndexError, Mutation, Refusal};
 use weir_types::record::{Intent, IntentPurpose, IntentState};
 
 use crate::gateway::Gateway;
@@ -20,8 +20,8 @@ const PAGE: usize = 1000;
 /// condemnation failed.
 const ORPHANED_AFTER: Duration = Duration::from_secs(300);
 
-/// Memories dropped per round; the rest goes in the next.
-const EXPIRED_PER_ROUND: usize = 10_000;
+/// Memories of each kind dropped in one transaction, for which requests wait.
+const EXPIRED_AT_ONCE: usize = 1000;
 
 /// Runs until `stop` changes. The first round takes over what an earlier process left: of its
 /// writers none is alive.
@@ -112,12 +112,13 @@ async fn abort_stale_uploads(gateway: &Gateway) -> Result<(), IndexError> {
             return Ok(());
         }
         for upload in stale {
-            match gateway
-                .index
-                .apply(Mutation::AbortUpload { upload, now })
-                .await
-            {
-                // It was finished or aborted a moment ago.
+            let abort = Mutation::AbortUpload {
+                upload,
+                only_open: true,
+                now,
+            };
+            match gateway.index.apply(abort).await {
+                // Its Complete was accepted, or it was aborted, a moment ago.
                 Ok(_) | Err(IndexError::Refused(Refusal::NoSuchUpload)) => {}
                 Err(error) => return Err(error),
             }
@@ -126,18 +127,23 @@ async fn abort_stale_uploads(gateway: &Gateway) -> Result<(), IndexError> {
     }
 }
 
+/// Forgets all that has served its time. Rests between transactions for as long as they take,
+/// so that at most half of the index's time is spent on it.
 async fn expire(gateway: &Gateway, now: Timestamp) -> Result<(), IndexError> {
     let Some(before) = earlier(now, gateway.settings.memory_of_deletes) else {
         return Ok(());
     };
-    gateway
-        .index
-        .apply(Mutation::Expire {
+    loop {
+        let started = Instant::now();
+        let expire = Mutation::Expire {
             before,
-            limit: EXPIRED_PER_ROUND,
-        })
-        .await?;
-    Ok(())
+            limit: EXPIRED_AT_ONCE,
+        };
+        let Applied::Expired { more: true } = gateway.index.apply(expire).await? else {
+            return Ok(());
+        };
+        sleep(started.elapsed()).await;
+    }
 }
 
 /// `span` before `now`; `None` before the beginning of time.

@@ -533,7 +533,7 @@ fn a_complete_whose_answer_was_lost_is_finished() {
             assert_eq!(code_of(failed), ErrorCode::ServiceUnavailable);
             assert_eq!(
                 code_of(life.client.abort(KEY, id).await),
-                ErrorCode::OperationAborted
+                ErrorCode::NoSuchUpload
             );
             assert_eq!(
                 code_of(life.client.part(KEY, id, 1, b"late").await),

@@ -1,8 +1,8 @@
 //! Buckets.
 
 use weir_types::clock::Timestamp;
-use weir_types::id::{BucketName, Incarnation, Principal};
-use weir_types::index::{IndexError, Refusal};
+use weir_types::id::{BucketName, Incarnation, Principal, UploadId};
+use weir_types::index::{IndexError, Mutation, Refusal};
 use weir_types::record::BucketRecord;
 
 use super::{refuse, upload};
@@ -50,13 +50,26 @@ pub(super) fn delete(
     if !empty {
         return refuse(Refusal::BucketNotEmpty);
     }
-    for key in rows::keys_under(txn, Table::UploadKeys, &within)? {
-        let (_, id) = keys::parse_upload_key(&key[within.len()..])
-            .ok_or_else(|| rows::damaged("an upload's key cannot be read"))?;
-        upload::abort(txn, id, now)?;
+    for id in open_uploads(txn, &within)? {
+        upload::abort(txn, id, true, now)?;
     }
     txn.delete(Table::Buckets, name.as_str().into());
     Ok(())
+}
+
+/// The open uploads of a bucket that is to be deleted.
+fn open_uploads(txn: &Txn<'_>, within: &[u8]) -> Result<Vec<UploadId>, IndexError> {
+    let mut found = Vec::new();
+    rows::scan_prefix(txn, Table::UploadKeys, within, within, &mut |tail, _| {
+        let (_, id) = keys::parse_upload_key(tail)
+            .ok_or_else(|| rows::damaged("an upload's key cannot be read"))?;
+        found.push(id);
+        Ok(found.len() <= Mutation::UPLOADS_PER_BUCKET_DELETE_MAX)
+    })?;
+    if found.len() > Mutation::UPLOADS_PER_BUCKET_DELETE_MAX {
+        return refuse(Refusal::TooManyUploads);
+    }
+    Ok(found)
 }
 
 /// The bucket, by its name alone.

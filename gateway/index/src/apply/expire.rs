@@ -8,19 +8,27 @@ use crate::rows;
 use crate::store::{Reader, Step, Table};
 use crate::txn::Txn;
 
-pub(super) fn expire(txn: &mut Txn<'_>, before: Timestamp, limit: usize) -> Result<(), IndexError> {
+/// Tells whether there may be more.
+pub(super) fn expire(
+    txn: &mut Txn<'_>,
+    before: Timestamp,
+    limit: usize,
+) -> Result<bool, IndexError> {
+    let mut more = false;
     for (ages, records) in [
         (Table::TombstoneAges, Table::Tombstones),
         (Table::CompletedAges, Table::Completed),
     ] {
-        for age in older_than(txn, ages, before, limit)? {
+        let old = older_than(txn, ages, before, limit)?;
+        more |= old.len() >= limit;
+        for age in old {
             let (_, record) =
                 keys::split_time(&age).ok_or_else(|| rows::damaged("an age cannot be read"))?;
             txn.delete(records, record.to_vec());
             txn.delete(ages, age);
         }
     }
-    Ok(())
+    Ok(more)
 }
 
 /// Keys of a table that is ordered by time, the oldest first.

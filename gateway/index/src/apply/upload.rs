@@ -74,13 +74,21 @@ pub(super) fn begin_complete(
     })
 }
 
-pub(super) fn abort(txn: &mut Txn<'_>, id: UploadId, now: Timestamp) -> Result<(), IndexError> {
-    let mut upload = match find(txn, id)? {
-        Some(upload) if upload.state != UploadState::Aborting => upload,
-        _ => return refuse(Refusal::NoSuchUpload),
+pub(super) fn abort(
+    txn: &mut Txn<'_>,
+    id: UploadId,
+    only_open: bool,
+    now: Timestamp,
+) -> Result<(), IndexError> {
+    let Some(mut upload) = find(txn, id)? else {
+        return refuse(Refusal::NoSuchUpload);
     };
-    if upload.state == UploadState::Open {
-        close(txn, &upload);
+    match upload.state {
+        UploadState::Open => close(txn, &upload),
+        UploadState::Completing { .. } if !only_open => {}
+        UploadState::Completing { .. } | UploadState::Aborting => {
+            return refuse(Refusal::NoSuchUpload);
+        }
     }
     upload.state = UploadState::Aborting;
     put(txn, &upload);

@@ -120,18 +120,8 @@ pub(super) fn check(
     conditions: &WriteConditions,
     current: Option<&VersionRecord>,
 ) -> Result<(), IndexError> {
-    match (&conditions.if_match, current) {
-        (Some(_), None) => return refuse(Refusal::NoSuchKey),
-        // `*` asks only that there be a version (RFC 9110, section 13.1.1).
-        (Some(tag), Some(version)) if tag.as_str() != "*" && *tag != version.etag => {
-            return refuse(Refusal::PreconditionFailed);
-        }
-        _ => {}
-    }
-    if conditions.if_none_match && current.is_some() {
-        return refuse(Refusal::PreconditionFailed);
-    }
-    Ok(())
+    let tag = current.map(|version| &version.etag);
+    conditions.check(tag).map_err(IndexError::Refused)
 }
 
 pub(super) fn current(

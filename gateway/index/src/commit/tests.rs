@@ -314,6 +314,7 @@ fn without_room_only_what_frees_or_finishes_goes_on_until_there_is_room_again() 
         &index,
         Mutation::AbortUpload {
             upload: upload_id(5),
+            only_open: false,
             now: at(9),
         },
     );

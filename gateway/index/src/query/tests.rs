@@ -354,6 +354,7 @@ fn uploads_are_open_until_they_complete_or_abort() {
         &index,
         Mutation::AbortUpload {
             upload: upload_id(2),
+            only_open: false,
             now: at(9),
         },
     );

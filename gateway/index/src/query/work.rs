@@ -2,21 +2,23 @@
 
 use weir_types::clock::Timestamp;
 use weir_types::id::OutboxId;
-use weir_types::index::{IndexError, OutboxStats};
+use weir_types::index::{DuePosition, IndexError, OutboxStats};
 use weir_types::record::{OutboxEntry, Work};
 
 use crate::keys;
 use crate::rows::{self, Counters};
 use crate::store::{Reader, Step, Table};
 
-/// See [`weir_types::index::Index::due`].
-pub(crate) fn due(
+/// See [`weir_types::index::Index::due_from`].
+pub(crate) fn due_from(
     reader: &dyn Reader,
+    from: DuePosition,
     now: Timestamp,
     limit: usize,
 ) -> Result<Vec<OutboxEntry>, IndexError> {
     let mut entries: Vec<OutboxEntry> = Vec::new();
-    reader.scan(Table::OutboxDue, &[], &mut |row, _| {
+    let from = keys::outbox_due(from.not_before, from.id);
+    reader.scan(Table::OutboxDue, &from, &mut |row, _| {
         let (not_before, id) = parse(row)?;
         if not_before > now || entries.len() >= limit {
             return Ok(Step::Stop);

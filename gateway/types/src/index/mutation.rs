@@ -31,7 +31,9 @@ pub enum Mutation {
         /// Time of creation.
         now: Timestamp,
     },
-    /// Removes a bucket that holds no current version; its open uploads are aborted.
+    /// Removes a bucket that holds no current version; its open uploads are aborted. Refused
+    /// with [`Refusal::TooManyUploads`] when they are more than
+    /// [`Mutation::UPLOADS_PER_BUCKET_DELETE_MAX`], which bounds the transaction.
     DeleteBucket {
         /// Its name.
         name: BucketName,
@@ -196,6 +198,9 @@ pub enum Mutation {
     AbortUpload {
         /// The upload.
         upload: UploadId,
+        /// Only if it is open: an accepted Complete rolls forward, whoever else would give the
+        /// upload up.
+        only_open: bool,
         /// Now.
         now: Timestamp,
     },
@@ -224,7 +229,8 @@ pub enum Mutation {
         /// The entry.
         id: OutboxId,
     },
-    /// Puts work off after a failure, or until a time; passed over when gone.
+    /// Puts work off after a failure, or until a time; passed over when gone. Without a
+    /// failure, work that [may wait](crate::record::Work::may_wait) is not late before then.
     DeferWork {
         /// The entry.
         id: OutboxId,
@@ -235,12 +241,18 @@ pub enum Mutation {
     },
 
     /// Forgets tombstones and finished uploads from before `before`, at most `limit` of each.
+    /// → [`Applied::Expired`]
     Expire {
         /// Keep what is younger.
         before: Timestamp,
         /// Upper bound on the work of one transaction.
         limit: usize,
     },
+}
+
+impl Mutation {
+    /// Open uploads that one [`Mutation::DeleteBucket`] aborts at most.
+    pub const UPLOADS_PER_BUCKET_DELETE_MAX: usize = 1000;
 }
 
 /// What must hold of the current version for a write to go through; checked inside the
@@ -251,6 +263,19 @@ pub struct WriteConditions {
     pub if_match: Option<ETag>,
     /// `If-None-Match: *`: there is no current version.
     pub if_none_match: bool,
+}
+
+impl WriteConditions {
+    /// Whether they hold of the current version, given by its tag. `If-Match` names one tag;
+    /// `*` is a tag like any other here, and no version has it.
+    pub fn check(&self, current: Option<&ETag>) -> Result<(), Refusal> {
+        match (&self.if_match, current) {
+            (Some(_), None) => Err(Refusal::NoSuchKey),
+            (Some(wanted), Some(tag)) if wanted != tag => Err(Refusal::PreconditionFailed),
+            (_, Some(_)) if self.if_none_match => Err(Refusal::PreconditionFailed),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// See [`Mutation::CommitVersion`].
@@ -326,6 +351,11 @@ pub enum Applied {
         /// Commit sequence of the delete; `None` when the key had no current version.
         seq: Option<Seq>,
     },
+    /// What was old was forgotten.
+    Expired {
+        /// Whether there may be more.
+        more: bool,
+    },
     /// A Complete was accepted.
     Completing {
         /// The upload as it is completing now.
@@ -345,6 +375,8 @@ pub enum Refusal {
     BucketExists,
     /// The bucket holds objects.
     BucketNotEmpty,
+    /// The bucket has more open uploads than can be aborted with it.
+    TooManyUploads,
     /// `If-Match` on a key without a current version.
     NoSuchKey,
     /// A condition is false.

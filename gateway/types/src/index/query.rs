@@ -1,8 +1,10 @@
 //! Questions to the index, and answers.
 
 use crate::clock::Timestamp;
-use crate::id::{Incarnation, ObjectKey, SiteId, UploadId};
-use crate::record::{BlobRecord, BucketRecord, PartRecord, UploadRecord, VersionRecord};
+use crate::id::{Incarnation, ObjectKey, OutboxId, SiteId, UploadId};
+use crate::record::{
+    BlobRecord, BucketRecord, OutboxEntry, PartRecord, UploadRecord, VersionRecord,
+};
 
 /// Which index this is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,8 +102,47 @@ pub struct PartsPage {
 pub struct OutboxStats {
     /// Entries by kind of work: replicate, clean, discard, abort, complete, repair.
     pub depth: [u64; 6],
-    /// When the oldest entry was put there.
+    /// Since when the oldest entry is due; in the future when none is.
     pub oldest: Option<Timestamp>,
-    /// When the oldest entry that waits for a replica was put there.
+    /// Since when the oldest entry that waits for a replica is due.
     pub oldest_replicate: Option<Timestamp>,
+}
+
+/// A place in the outbox, in the order in which its entries become due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DuePosition {
+    /// When the entry there is due.
+    pub not_before: Timestamp,
+    /// The entry.
+    pub id: OutboxId,
+}
+
+impl DuePosition {
+    /// Before every entry.
+    pub const START: Self = Self::at(Timestamp::from_millis(0));
+
+    /// Before every entry that is due at `time` or later.
+    pub const fn at(time: Timestamp) -> Self {
+        Self {
+            not_before: time,
+            id: OutboxId(0),
+        }
+    }
+
+    /// Where an entry stands.
+    pub const fn of(entry: &OutboxEntry) -> Self {
+        Self {
+            not_before: entry.not_before,
+            id: entry.id,
+        }
+    }
+
+    /// The next place after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self {
+            not_before: self.not_before,
+            id: OutboxId(self.id.0.saturating_add(1)),
+        }
+    }
 }

@@ -257,6 +257,7 @@ impl Gateway {
     async fn give_up(&self, upload: &UploadRecord, error: Error) -> Unfinished {
         let abort = Mutation::AbortUpload {
             upload: upload.upload_id,
+            only_open: false,
             now: self.now(),
         };
         match self.index.apply(abort).await {

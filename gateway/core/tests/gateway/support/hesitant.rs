@@ -11,8 +11,8 @@ use weir_types::id::{
     BackendId, BlobId, BucketName, Incarnation, IntentId, ObjectKey, OutboxId, PartNumber, UploadId,
 };
 use weir_types::index::{
-    Applied, Index, IndexError, IndexIdentity, ListPage, ListQuery, Lookup, Mutation, OutboxStats,
-    PartsPage, UploadsPage, UploadsQuery,
+    Applied, DuePosition, Index, IndexError, IndexIdentity, ListPage, ListQuery, Lookup, Mutation,
+    OutboxStats, PartsPage, UploadsPage, UploadsQuery,
 };
 use weir_types::record::{
     BlobRecord, BucketRecord, CopyRecord, Intent, LedgerRecord, OutboxEntry, Tombstone,
@@ -88,7 +88,7 @@ pass_on! {
         -> Vec<(BlobId, CopyRecord)>;
     intent(intent: IntentId) -> Option<Intent>;
     intents(after: Option<IntentId>, limit: usize) -> Vec<Intent>;
-    due(now: Timestamp, limit: usize) -> Vec<OutboxEntry>;
+    due_from(from: DuePosition, now: Timestamp, limit: usize) -> Vec<OutboxEntry>;
     next_due(now: Timestamp) -> Option<Timestamp>;
     outbox_stats() -> OutboxStats;
     upload(upload: UploadId) -> Option<UploadRecord>;

@@ -16,7 +16,7 @@ const ROWS: &[Row] = &[
     (true, Some("1"), false, None),
     (true, Some("2"), false, Some(Refusal::PreconditionFailed)),
     (false, Some("*"), false, Some(Refusal::NoSuchKey)),
-    (true, Some("*"), false, None),
+    (true, Some("*"), false, Some(Refusal::PreconditionFailed)),
     (false, None, true, None),
     (true, None, true, Some(Refusal::PreconditionFailed)),
 ];

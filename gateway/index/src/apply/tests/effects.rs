@@ -1,7 +1,7 @@
 //! What each mutation leaves behind.
 
 use weir_types::id::{BlobId, IntentId, OutboxId, PartNumber, Seq};
-use weir_types::index::{Applied, Index, Mutation};
+use weir_types::index::{Applied, DuePosition, Index, Mutation};
 use weir_types::record::{
     BlobRecord, BlobState, CopyState, Intent, IntentState, LedgerRecord, OutboxEntry,
     SegmentRecord, UploadState, VersionRecord, Work,
@@ -254,19 +254,20 @@ fn expiry_is_bounded_and_takes_the_oldest_first() {
         mutations.push(vec![delete(text)]);
     }
     let index = given(mutations);
-    must(
-        &index,
-        Mutation::Expire {
-            before: at(1000),
-            limit: 2,
-        },
-    );
+    let expire = |limit| Mutation::Expire {
+        before: at(1000),
+        limit,
+    };
+    let more = |more| Applied::Expired { more };
+    assert_eq!(must(&index, expire(2)), more(true));
     let left = ["a", "b", "c"].map(|text| {
         wait(index.tombstone(LIFE, &key(text)))
             .expect("the index can be read")
             .is_some()
     });
     assert_eq!(left, [false, false, true]);
+    assert_eq!(must(&index, expire(2)), more(false));
+    assert_eq!(wait(index.tombstone(LIFE, &key("c"))), Ok(None));
     audit(&index, "expired");
 }
 
@@ -577,6 +578,7 @@ fn an_abort_removes_the_upload_and_condemns_its_bytes() {
             &index,
             Mutation::AbortUpload {
                 upload: upload_id(1),
+                only_open: false,
                 now: at(50),
             },
         );
@@ -666,6 +668,13 @@ fn work_is_put_off_counted_and_finished() {
     assert_eq!(wait(index.due(at(399), 9)).expect("readable").len(), 1);
     assert_eq!(wait(index.due(at(400), 9)).expect("readable").len(), 2);
     assert_eq!(wait(index.due(at(400), 1)).expect("readable").len(), 1);
+    let all = wait(index.due(at(400), 9)).expect("readable");
+    let after = |at: usize| DuePosition::of(&all[at]).next();
+    let rest = |from, now| wait(index.due_from(from, now, 9)).expect("readable");
+    assert_eq!(rest(after(0), at(400)), all[1..]);
+    assert_eq!(rest(DuePosition::of(&all[1]), at(400)), all[1..]);
+    assert_eq!(rest(after(1), at(400)), []);
+    assert_eq!(rest(DuePosition::at(at(400)), at(399)), []);
     assert_eq!(wait(index.next_due(at(10))), Ok(Some(at(400))));
     assert_eq!(wait(index.next_due(at(400))), Ok(None));
     assert_eq!(wait(index.next_due(at(u64::MAX))), Ok(None));
@@ -707,7 +716,7 @@ fn the_outbox_tells_its_depth_and_age() {
     }
     let stats = wait(index.outbox_stats()).expect("the index can be read");
     assert_eq!(stats.depth, [1, 0, 2, 0, 0, 1]);
-    assert_eq!(stats.oldest, Some(at(3)));
+    assert_eq!(stats.oldest, Some(at(10)));
     assert_eq!(stats.oldest_replicate, Some(at(10)));
     audit(&index, "enqueued");
 }

@@ -242,6 +242,7 @@ impl Generator<'_> {
             }
             27 => Mutation::AbortUpload {
                 upload: upload_id(self.some_upload()),
+                only_open: self.below(2) == 0,
                 now: self.now(),
             },
             28 => Mutation::FinishAbort {

@@ -86,6 +86,18 @@ fn cases() -> Vec<Case> {
         Refusal::BucketNotEmpty,
     );
 
+    let many = Mutation::UPLOADS_PER_BUCKET_DELETE_MAX + 1;
+    let many = u32::try_from(many).expect("few enough to be tested");
+    case(
+        "delete a bucket with more uploads than one transaction takes",
+        (1..=many).map(|of| create_upload("a", of)).collect(),
+        Mutation::DeleteBucket {
+            name: bucket_name(),
+            now: at(9),
+        },
+        Refusal::TooManyUploads,
+    );
+
     let replica = Mutation::BeginReplica {
         intent: intent_id(9),
         blob: blob_id(1),
@@ -300,6 +312,7 @@ fn cases() -> Vec<Case> {
     let part = || put_part(1, 1, 10, 1, vec![7]);
     let abort = || Mutation::AbortUpload {
         upload: upload_id(1),
+        only_open: false,
         now: at(70),
     };
     let drop_part = || Mutation::DropPart {
@@ -351,6 +364,17 @@ fn cases() -> Vec<Case> {
     ] {
         case(name, vec![completing()], when, Refusal::NoSuchUpload);
     }
+    let abort_if_open = Mutation::AbortUpload {
+        upload: upload_id(1),
+        only_open: true,
+        now: at(70),
+    };
+    case(
+        "abort a completing upload as if it were open",
+        vec![completing()],
+        abort_if_open,
+        Refusal::NoSuchUpload,
+    );
     case(
         "commit an open upload",
         vec![open()],

@@ -70,6 +70,12 @@ impl BackendHandle {
         self.breaker(class).admits()
     }
 
+    /// Whether a request of this class would be let through now. Unlike
+    /// [`BackendHandle::admits`], asking changes nothing.
+    pub fn would_admit(&self, class: OperationClass) -> bool {
+        self.breaker(class).would_admit()
+    }
+
     /// Whether the breaker of this class is closed: nothing is known against the backend.
     pub fn is_healthy(&self, class: OperationClass) -> bool {
         self.breaker(class).is_closed()

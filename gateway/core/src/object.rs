@@ -6,6 +6,7 @@ mod delete;
 mod get;
 mod list;
 pub mod multipart;
+mod probe;
 mod put;
 pub(crate) mod read;
 pub(crate) mod write;

@@ -123,7 +123,7 @@ pub enum WorkOutcome {
 }
 
 /// Operations whose failures are counted together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum OperationClass {
     /// get, head, list.
     Read,

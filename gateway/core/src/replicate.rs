@@ -1,7 +1,8 @@
 //! The background: does what commits left to be done, and clears what crashes left behind.
 //!
 //! Work stands in the index's outbox, written by the same transactions that made it
-//! necessary. The [`dispatch`]er starts it when it is due; a [`job`] does one piece. Delivery
+//! necessary. The [`dispatch`]er starts it when it is due, and holds back in memory what waits
+//! for a backend ([`held`]); a [`job`] does one piece. Delivery
 //! is at least once: a piece of work looks at what is there, not at what it was told, and
 //! takes its entry out of the outbox in the transaction of its last effect. The [`reaper`]
 //! looks for what has no entry: intents whose writer died, uploads that nobody finishes.
@@ -9,10 +10,12 @@
 //! Requests of clients never wait for the background: it has slots of its own.
 
 mod abort;
+mod arrivals;
 mod clean;
 mod complete;
 mod discard;
 mod dispatch;
+mod held;
 mod job;
 mod pause;
 mod reaper;

@@ -61,6 +61,14 @@ impl Breaker {
         }
     }
 
+    /// Whether [`Breaker::admits`] would let a request through now. Makes nobody the probe.
+    pub fn would_admit(&self) -> bool {
+        match *self.state.lock() {
+            State::Closed { .. } => true,
+            State::Open { until, .. } | State::HalfOpen { until, .. } => Instant::now() >= until,
+        }
+    }
+
     /// Whether nothing is known against the backend.
     pub fn is_closed(&self) -> bool {
         matches!(*self.state.lock(), State::Closed { .. })

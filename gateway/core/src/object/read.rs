@@ -52,13 +52,25 @@ impl Gateway {
         if range.is_empty() {
             return Ok(stream::empty().boxed());
         }
-        let mut reader = Box::new(BlobReader::new(self, blob, range, trace));
-        reader.fill().await?;
-        Ok(stream::unfold(reader, |mut reader| async move {
-            let item = reader.next().await?;
-            Some((item, reader))
-        })
-        .boxed())
+        Box::new(BlobReader::new(self, blob, range, trace))
+            .open_stream()
+            .await
+    }
+
+    /// The same for all of a blob that is not empty, at this one copy and no other: to find
+    /// out whether the copy is right.
+    pub(crate) async fn read_copy(
+        self: &Arc<Self>,
+        blob: &BlobRecord,
+        copy: &CopyRecord,
+    ) -> Result<ReplyStream> {
+        let alone = BlobRecord {
+            copies: vec![copy.clone()],
+            ..blob.clone()
+        };
+        let mut reader = BlobReader::new(self, alone, 0..blob.size, Arc::new(Trace::default()));
+        reader.fails_over = false;
+        Box::new(reader).open_stream().await
     }
 }
 
@@ -97,6 +109,8 @@ struct BlobReader {
     /// The index was asked for copies that were not known when the read began, since the last
     /// block arrived.
     asked_again: bool,
+    /// Whether copies that were not known when the read began may serve it.
+    fails_over: bool,
     _lease: Lease,
 }
 
@@ -138,8 +152,18 @@ impl BlobReader {
             crcs: CrcWindow::default(),
             failed: false,
             asked_again: false,
+            fails_over: true,
             _lease: lease,
         }
+    }
+
+    async fn open_stream(mut self: Box<Self>) -> Result<ReplyStream> {
+        self.fill().await?;
+        Ok(stream::unfold(self, |mut reader| async move {
+            let item = reader.next().await?;
+            Some((item, reader))
+        })
+        .boxed())
     }
 
     async fn next(&mut self) -> Option<Result<Bytes>> {
@@ -253,7 +277,7 @@ impl BlobReader {
         if let Some(copy) = self.choice.next() {
             return Ok(Some(copy));
         }
-        if std::mem::replace(&mut self.asked_again, true) {
+        if !self.fails_over || std::mem::replace(&mut self.asked_again, true) {
             return Ok(None);
         }
         let now = self.gateway.index.blob(self.blob.blob).await;

@@ -150,20 +150,22 @@ impl Gateway {
         Err(failure)
     }
 
-    /// The candidates that may be tried: healthy ones first, each in the policy's order.
+    /// The candidates that may be tried: healthy ones first, each in the policy's order. When
+    /// there are healthy ones, the others are probed on the side.
     pub(crate) fn candidates<'a>(
-        &'a self,
+        self: &'a Arc<Self>,
         placement: &'a Placement,
     ) -> impl Iterator<Item = &'a Arc<BackendHandle>> {
-        let known = || {
-            placement
-                .candidates
-                .iter()
-                .filter_map(|id| self.backends.get(id))
-        };
-        let healthy = known().filter(|b| b.is_healthy(OperationClass::Write));
-        let others = known().filter(|b| !b.is_healthy(OperationClass::Write));
-        let chosen: Vec<_> = healthy.chain(others).collect();
+        let known = placement
+            .candidates
+            .iter()
+            .filter_map(|id| self.backends.get(id));
+        let (mut chosen, others): (Vec<_>, Vec<_>) =
+            known.partition(|b| b.is_healthy(OperationClass::Write));
+        if !chosen.is_empty() {
+            others.iter().for_each(|b| self.probe_writes(b));
+        }
+        chosen.extend(others);
         chosen.into_iter()
     }
 

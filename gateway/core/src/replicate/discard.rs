@@ -1,9 +1,11 @@
 //! Deleting the bytes of a condemned intent.
 
+use std::time::Duration;
+
 use weir_types::backend::BackendError;
 use weir_types::id::IntentId;
 use weir_types::index::Mutation;
-use weir_types::record::{Intent, IntentState};
+use weir_types::record::{Intent, IntentPurpose, IntentState};
 
 use super::job::{Halt, Job, Run};
 use crate::backends::BackendHandle;
@@ -11,6 +13,9 @@ use crate::observe::OperationClass;
 
 /// Uploads under one key that are looked for; there is never more than one or two.
 const UPLOADS_PER_KEY_MAX: usize = 100;
+
+/// A reader that takes longer goes on at another copy.
+const READERS_MAX: Duration = Duration::from_secs(24 * 3600);
 
 impl Job {
     /// [`weir_types::record::Work::Discard`]: deletes at once and, because a write that was
@@ -22,6 +27,9 @@ impl Job {
             self.finish(Vec::new()).await?;
             return Ok(());
         };
+        if self.may_be_read(&intent) {
+            return Err(Halt::Waiting);
+        }
         let (handle, _slot) = self.enter(&intent.backend, OperationClass::Write)?;
         self.remove_uploads(handle, &intent).await.map_err(failed)?;
         self.gateway.crash.pass("discard:uploads-aborted").await;
@@ -38,6 +46,15 @@ impl Job {
             .await?;
         self.gateway.crash.pass("discard:dropped").await;
         Ok(())
+    }
+
+    /// Whether somebody may be reading from these bytes: those of a copy that was taken off
+    /// its blob while that is being read. A blob that is read all the time would never let go
+    /// of them, so readers are waited for only as long as one can reasonably take.
+    fn may_be_read(&self, intent: &Intent) -> bool {
+        intent.purpose == IntentPurpose::Replica
+            && self.gateway.leases.contains_key(&intent.blob)
+            && self.gateway.now().since(intent.created_at) < READERS_MAX
     }
 
     /// Aborts the upload at the backend, if there may be one.
@@ -73,7 +90,7 @@ impl Job {
     /// the backend knows. Whole puts begin none; neither does a former copy, whose last look
     /// is not after the time it was condemned.
     fn may_have_unnoted_upload(&self, intent: &Intent) -> bool {
-        use weir_types::record::IntentPurpose::{Put, Replica, Upload};
+        use IntentPurpose::{Put, Replica, Upload};
         match (intent.purpose, intent.state) {
             (Upload(_), _) => true,
             (Replica, IntentState::Condemned { last_look_at }) => {

@@ -1,7 +1,10 @@
 //! Starts work when it is due: small before large, never two pieces on one subject, never
 //! more at once than allowed, and so that what waits for one backend holds up nothing else.
+//!
+//! New entries are found at the end of the outbox ([`super::arrivals`]). What cannot start is
+//! held back in memory ([`super::held`]) until what it waits for is there.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashSet, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,25 +13,37 @@ use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
-use weir_types::clock::Timestamp;
-use weir_types::id::{BackendId, OutboxId};
-use weir_types::index::IndexError;
-use weir_types::record::{OutboxEntry, Work};
+use weir_types::id::OutboxId;
+use weir_types::index::{DuePosition, IndexError};
+use weir_types::record::OutboxEntry;
 
-use super::job::{Halt, Job, Subject};
+use super::arrivals::Arrivals;
+use super::held::{Gates, Held, NEAR_MAX, Wait, weight};
+use super::job::{End, Halt, Job, Subject};
 use crate::gateway::Gateway;
 
-/// Due entries that are looked at together.
-const WINDOW: usize = 1024;
+/// Entries that are read together.
+const PAGE: usize = 1024;
 
-/// The outbox is looked through at most this often while known work is left to start.
+/// Entries that are due and known, and not looked past, before more are read.
+const READY_MAX: usize = 4 * PAGE;
+
+/// Between two full pages: what is due and cannot start costs no more reads than this.
+const PAGE_EVERY: Duration = Duration::from_millis(20);
+
+/// New entries are looked for at most this often while older ones lie there, held back or
+/// ready to start.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// The outbox is looked through at least this often, whatever the clock does.
+/// How often it is asked whether breakers have closed.
+const ASK_EVERY: Duration = Duration::from_millis(500);
+
+/// New entries are looked for at least this often, whatever the clock does.
 const LOOK_AT_LEAST: Duration = Duration::from_secs(30);
 
-/// Entries put off at once when a full window cannot be started.
-const MADE_WAY: usize = 256;
+/// The whole outbox is looked through this often, so that an entry that was overlooked for
+/// any reason is found.
+const LOOK_THROUGH_EVERY: Duration = Duration::from_secs(600);
 
 /// Runs until `stop` changes; then drops what is in progress.
 pub(super) async fn run(gateway: Arc<Gateway>, mut stop: watch::Receiver<bool>) {
@@ -60,37 +75,47 @@ pub(super) async fn run(gateway: Arc<Gateway>, mut stop: watch::Receiver<bool>) 
     dispatcher.tasks.shutdown().await;
 }
 
-/// What is told when a job has ended: its entry, and the backend that had no slot for it.
-type Ended = (OutboxId, Option<BackendId>);
+/// What is told when a task has ended.
+struct Ended {
+    entry: OutboxEntry,
+    /// What it was about, if it was work.
+    subject: Option<Subject>,
+    end: End,
+}
 
 struct Dispatcher {
     gateway: Arc<Gateway>,
     tasks: JoinSet<Ended>,
-    running: HashMap<OutboxId, Subject>,
+    /// What work in progress is about.
     subjects: HashSet<Subject>,
     /// Due entries that are not started, best first.
-    ready: Vec<OutboxEntry>,
-    /// Entries that found all slots of a backend taken.
-    blocked: HashMap<OutboxId, BackendId>,
-    /// The outbox may hold due entries that are not in `ready`.
+    ready: VecDeque<OutboxEntry>,
+    held: Held,
+    /// All entries in memory: running, ready, or kept by a lot.
+    known: HashSet<OutboxId>,
+    arrivals: Arrivals,
+    /// There may be new entries.
     stale: bool,
-    /// The last look found more than fits into the window.
-    more: bool,
     looked_at: Option<Instant>,
+    next_page_at: Instant,
+    look_through_at: Instant,
 }
 
 impl Dispatcher {
     fn new(gateway: Arc<Gateway>) -> Self {
+        let now = Instant::now();
         Self {
+            arrivals: Arrivals::new(gateway.now()),
             gateway,
             tasks: JoinSet::new(),
-            running: HashMap::new(),
             subjects: HashSet::new(),
-            ready: Vec::new(),
-            blocked: HashMap::new(),
+            ready: VecDeque::new(),
+            held: Held::default(),
+            known: HashSet::new(),
             stale: true,
-            more: false,
             looked_at: None,
+            next_page_at: now,
+            look_through_at: now,
         }
     }
 
@@ -98,16 +123,38 @@ impl Dispatcher {
         self.tasks.len() < self.gateway.settings.background_tasks_max
     }
 
+    fn gates(&self) -> Gates<'_> {
+        Gates {
+            backends: &self.gateway.backends,
+            subjects: &self.subjects,
+        }
+    }
+
     fn ended(&mut self, ended: Option<Ended>) {
         // A job's task catches panics and is never aborted, so it always tells.
-        let Some((id, busy)) = ended else { return };
-        if let Some(subject) = self.running.remove(&id) {
+        let Some(Ended {
+            entry,
+            subject,
+            end,
+        }) = ended
+        else {
+            return;
+        };
+        if let Some(subject) = subject {
             self.subjects.remove(&subject);
         }
-        // What it left behind may be due at once.
-        self.stale = true;
-        if let Some(backend) = busy {
-            self.blocked.insert(id, backend);
+        match end {
+            End::Held(wait) => self.hold(wait, entry),
+            End::Over => {
+                self.known.remove(&entry.id);
+                // What it left behind may be due at once.
+                self.stale = true;
+            }
+            End::Lost => {
+                self.known.remove(&entry.id);
+                let again_at = Instant::now() + self.gateway.settings.retry_pause.1;
+                self.look_through_at = self.look_through_at.min(again_at);
+            }
         }
     }
 
@@ -123,117 +170,183 @@ impl Dispatcher {
     }
 
     async fn start_due(&mut self) -> Result<Instant, IndexError> {
-        let now = Instant::now();
+        if Instant::now() >= self.look_through_at {
+            self.look_through_at = Instant::now() + LOOK_THROUGH_EVERY;
+            self.held.look_through();
+        }
+        let gates = Gates {
+            backends: &self.gateway.backends,
+            subjects: &self.subjects,
+        };
+        let released = self.held.release(&gates, self.gateway.now());
+        for entry in &released {
+            self.known.remove(&entry.id);
+        }
+        self.get_ready(released);
+        if self.ready.len() < READY_MAX && self.may_look() {
+            self.look().await?;
+        }
         self.start_ready();
-        while self.has_room() {
-            let next_look = self.looked_at.map_or(now, |at| at + LOOK_EVERY);
-            let exhausted = self.ready.is_empty();
-            if self.stale && (exhausted || next_look <= now) {
-                self.look().await?;
-            } else if self.stale {
-                return Ok(next_look);
-            } else if self.more {
-                // The window is full of what waits: let others come into view.
-                self.make_way().await;
-                self.look().await?;
-            } else {
-                return self.next_wake(now).await;
-            }
+        while self.has_room() && self.read_on().await? {
             self.start_ready();
         }
-        // The end of a job wakes.
-        Ok(now + LOOK_AT_LEAST)
+        if self.has_room() {
+            self.next_wake().await
+        } else {
+            // The end of a job wakes.
+            Ok(Instant::now() + LOOK_AT_LEAST)
+        }
     }
 
-    async fn next_wake(&self, now: Instant) -> Result<Instant, IndexError> {
-        let wall = self.gateway.now();
-        let due = self.gateway.index.next_due(wall).await?;
-        let pause = due
-            .map_or(LOOK_AT_LEAST, |due| due.since(wall))
-            .min(LOOK_AT_LEAST);
-        Ok(now + pause.max(Duration::from_millis(1)))
+    /// Reads a page of what is due, if there is one that may be read now.
+    async fn read_on(&mut self) -> Result<bool, IndexError> {
+        if self.may_look() {
+            self.look().await?;
+            return Ok(true);
+        }
+        if Instant::now() < self.next_page_at {
+            return Ok(false);
+        }
+        let Some((wait, from)) = self.held.next_page(&self.gates()) else {
+            return Ok(false);
+        };
+        let limit = if wait == Wait::Look { PAGE } else { NEAR_MAX };
+        let page = self
+            .gateway
+            .index
+            .due_from(from, self.gateway.now(), limit)
+            .await?;
+        let last = page.last().filter(|_| page.len() == limit);
+        self.held
+            .read(&wait, last.map(|last| DuePosition::of(last).next()));
+        self.took_page(page.len() == limit);
+        self.get_ready(page);
+        Ok(true)
     }
 
-    /// Reads what is due.
+    fn may_look(&self) -> bool {
+        (self.stale || self.arrivals.has_more()) && Instant::now() >= self.next_look_at()
+    }
+
+    fn next_look_at(&self) -> Instant {
+        let Some(looked_at) = self.looked_at else {
+            return Instant::now();
+        };
+        if self.arrivals.has_more() {
+            self.next_page_at
+        } else if self.arrivals.is_crowded() || !self.ready.is_empty() {
+            looked_at + LOOK_EVERY
+        } else {
+            looked_at
+        }
+    }
+
+    /// Reads what is new.
     async fn look(&mut self) -> Result<(), IndexError> {
         let now = self.gateway.now();
-        let window = WINDOW + self.running.len();
-        let mut due = self.gateway.index.due(now, window).await?;
-        self.more = due.len() == window;
-        due.retain(|entry| !self.running.contains_key(&entry.id));
-        due.sort_by_key(|entry| weight(entry, now));
-        let seen: HashSet<OutboxId> = due.iter().map(|entry| entry.id).collect();
-        self.blocked.retain(|id, _| seen.contains(id));
-        self.ready = due;
+        let from = self.arrivals.next_page(now);
+        let mut page = self.gateway.index.due_from(from, now, PAGE).await?;
+        self.took_page(page.len() == PAGE);
+        self.arrivals.take(&mut page, PAGE);
+        self.get_ready(page);
         self.stale = false;
         self.looked_at = Some(Instant::now());
         Ok(())
     }
 
-    fn start_ready(&mut self) {
-        if !self.has_room() {
+    fn took_page(&mut self, is_full: bool) {
+        if is_full {
+            self.next_page_at = Instant::now() + PAGE_EVERY;
+        }
+    }
+
+    async fn next_wake(&self) -> Result<Instant, IndexError> {
+        let now = Instant::now();
+        let wall = self.gateway.now();
+        let due = self.gateway.index.next_due(wall).await?;
+        let mut pause = due.map_or(LOOK_AT_LEAST, |due| due.since(wall));
+        if self.stale || self.arrivals.has_more() {
+            pause = pause.min(self.next_look_at() - now);
+        }
+        if !self.held.is_empty() {
+            pause = pause.min(ASK_EVERY);
+        }
+        if self.held.has_pages(&self.gates()) {
+            pause = pause.min(self.next_page_at - now);
+        }
+        let pause = pause.min(self.look_through_at - now).min(LOOK_AT_LEAST);
+        Ok(now + pause.max(Duration::from_millis(1)))
+    }
+
+    /// Puts entries among those that can start, in their order; those that are known already
+    /// are passed over.
+    fn get_ready(&mut self, entries: Vec<OutboxEntry>) {
+        if entries.is_empty() {
             return;
         }
-        for entry in std::mem::take(&mut self.ready) {
-            if self.has_room() && self.can_start(&entry) {
-                self.start(entry);
+        let now = self.gateway.now();
+        let unknown = entries
+            .into_iter()
+            .filter(|entry| self.known.insert(entry.id));
+        self.ready.extend(unknown);
+        self.ready
+            .make_contiguous()
+            .sort_by_cached_key(|entry| weight(entry, now));
+    }
+
+    fn start_ready(&mut self) {
+        while self.has_room()
+            && let Some(entry) = self.ready.pop_front()
+        {
+            let subject = Subject::of(&entry.work);
+            if self.subjects.insert(subject) {
+                self.start(entry, subject);
             } else {
-                self.ready.push(entry);
+                self.hold(Wait::Subject(subject), entry);
             }
         }
     }
 
-    fn can_start(&self, entry: &OutboxEntry) -> bool {
-        if self.subjects.contains(&Subject::of(&entry.work)) {
-            return false;
-        }
-        let backend = self.blocked.get(&entry.id);
-        let handle = backend.and_then(|id| self.gateway.backends.get(id));
-        handle.is_none_or(|handle| handle.background_slots().available_permits() > 0)
-    }
-
-    fn start(&mut self, entry: OutboxEntry) {
-        let id = entry.id;
-        let subject = Subject::of(&entry.work);
-        self.blocked.remove(&id);
-        self.subjects.insert(subject);
-        self.running.insert(id, subject);
+    fn start(&mut self, entry: OutboxEntry, subject: Subject) {
         let gateway = Arc::clone(&self.gateway);
         self.tasks.spawn(async move {
-            let job = Job {
-                gateway: Arc::clone(&gateway),
-                entry: entry.clone(),
-            };
-            match AssertUnwindSafe(Box::pin(job.run())).catch_unwind().await {
-                Ok(busy) => (id, busy),
+            let job = Job { gateway, entry };
+            let work = AssertUnwindSafe(Box::pin(job.run())).catch_unwind();
+            let end = match work.await {
+                Ok(end) => end,
                 Err(_panic) => {
-                    let job = Job { gateway, entry };
-                    job.put_off(Halt::Failed("the work panicked".into())).await;
-                    (id, None)
+                    let halt = Halt::Failed("the work panicked".into());
+                    job.put_off(halt).await
                 }
+            };
+            Ended {
+                entry: job.entry,
+                subject: Some(subject),
+                end,
             }
         });
     }
 
-    /// Puts off entries of a full window that cannot be started now.
-    async fn make_way(&mut self) {
-        let keep = self.ready.len().saturating_sub(MADE_WAY);
-        for entry in self.ready.split_off(keep) {
-            let job = Job {
-                gateway: Arc::clone(&self.gateway),
-                entry,
-            };
-            job.put_off(Halt::Waiting).await;
+    fn hold(&mut self, wait: Wait, entry: OutboxEntry) {
+        match self.held.hold(wait, entry, self.gateway.now()) {
+            Ok(None) => {}
+            Ok(Some(dropped)) => {
+                self.known.remove(&dropped.id);
+                self.arrivals.remember(&dropped);
+            }
+            // Rare enough for a write: more kinds of waiting at once than are told apart.
+            Err(entry) => {
+                let gateway = Arc::clone(&self.gateway);
+                self.tasks.spawn(async move {
+                    let job = Job { gateway, entry };
+                    let end = job.put_off(Halt::Waiting).await;
+                    Ended {
+                        entry: job.entry,
+                        subject: None,
+                        end,
+                    }
+                });
+            }
         }
     }
-}
-
-/// Orders what is due: small before large, but each second of waiting counts against size, so
-/// that a stream of small work does not starve large.
-fn weight(entry: &OutboxEntry, now: Timestamp) -> u64 {
-    let bytes = match &entry.work {
-        Work::Replicate { bytes, .. } => *bytes,
-        _ => 0,
-    };
-    bytes / (1 + now.since(entry.created_at).as_secs())
 }

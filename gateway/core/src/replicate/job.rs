@@ -9,13 +9,14 @@ use weir_types::id::{BackendId, BlobId, IntentId, UploadId};
 use weir_types::index::{Applied, IndexError, Mutation};
 use weir_types::record::{OutboxEntry, Work};
 
+use super::held::Wait;
 use super::pause;
 use crate::backends::BackendHandle;
 use crate::gateway::Gateway;
 use crate::observe::{OperationClass, WorkOutcome};
 
 /// Work on the same subject never runs twice at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Subject {
     Blob(BlobId),
     Intent(IntentId),
@@ -39,10 +40,13 @@ impl Subject {
 pub(super) enum Halt {
     /// It cannot be done yet, and nothing is wrong.
     Until(Timestamp),
-    /// It waits for something that is not its fault, such as a backend behind an open breaker.
+    /// It waits for something that is not its fault and tells nobody when it is over, such as
+    /// a reader.
     Waiting,
     /// All background slots of this backend are taken.
     Busy(BackendId),
+    /// Behind open breakers lie all these backends, of which it needs one.
+    Shut(Vec<(BackendId, OperationClass)>),
     /// It failed, and says how.
     Failed(String),
 }
@@ -56,6 +60,17 @@ impl From<IndexError> for Halt {
     }
 }
 
+/// What became of an entry.
+#[derive(Debug)]
+pub(super) enum End {
+    /// It is out of the outbox, or stands in it for a later time.
+    Over,
+    /// It waits, and stands in the outbox as it did: waiting is not worth a write.
+    Held(Wait),
+    /// The index could not be told to put it off.
+    Lost,
+}
+
 /// One entry of the outbox, being worked on.
 pub(super) struct Job {
     pub(super) gateway: Arc<Gateway>,
@@ -63,26 +78,24 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Does the work, or puts it off. Gives the backend whose slots were all taken.
-    /// Cancelling is safe at any point: the entry stays.
-    pub(super) async fn run(self) -> Option<BackendId> {
+    /// Does the work, or puts it off, or tells what it waits for. Cancelling is safe at any
+    /// point: the entry stays.
+    pub(super) async fn run(&self) -> End {
         let started = Instant::now();
         let result = Box::pin(self.work()).await;
         let outcome = match &result {
             Ok(()) => WorkOutcome::Done,
+            Err(Halt::Busy(backend)) => return End::Held(Wait::Slot(backend.clone())),
+            Err(Halt::Shut(doors)) => return End::Held(Wait::breakers(doors.clone())),
             Err(Halt::Failed(_)) => WorkOutcome::Failed,
-            Err(_) => WorkOutcome::Deferred,
+            Err(Halt::Until(_) | Halt::Waiting) => WorkOutcome::Deferred,
         };
         self.gateway
             .observer
             .work(kind(&self.entry.work), outcome, started.elapsed());
         match result {
-            Ok(()) => None,
-            Err(Halt::Busy(backend)) => Some(backend),
-            Err(halt) => {
-                self.put_off(halt).await;
-                None
-            }
+            Ok(()) => End::Over,
+            Err(halt) => self.put_off(halt).await,
         }
     }
 
@@ -98,13 +111,13 @@ impl Job {
     }
 
     /// Notes in the outbox when to try again, and why.
-    pub(super) async fn put_off(&self, halt: Halt) {
+    pub(super) async fn put_off(&self, halt: Halt) -> End {
         let Self { gateway, entry } = self;
         let (settings, entropy) = (&gateway.settings, &*gateway.entropy);
         let now = gateway.now();
         let (not_before, error) = match halt {
             Halt::Until(time) => (time, None),
-            Halt::Waiting | Halt::Busy(_) => {
+            Halt::Waiting | Halt::Busy(_) | Halt::Shut(_) => {
                 let waited = now.since(entry.created_at);
                 (
                     now.plus(pause::while_waiting(settings, entropy, waited)),
@@ -124,9 +137,13 @@ impl Job {
             not_before,
             error,
         };
-        if let Err(error) = gateway.index.apply(defer).await {
-            // Still due: it is tried again at once, and at worst does the same again.
-            tracing::error!(%error, "work could not be put off");
+        match gateway.index.apply(defer).await {
+            Ok(_) => End::Over,
+            Err(error) => {
+                // Still due: at worst it does the same again.
+                tracing::error!(%error, "work could not be put off");
+                End::Lost
+            }
         }
     }
 
@@ -158,7 +175,7 @@ impl Job {
         if handle.admits(class) {
             Ok((handle, slot))
         } else {
-            Err(Halt::Waiting)
+            Err(Halt::Shut(vec![(id.clone(), class)]))
         }
     }
 }

@@ -1,7 +1,5 @@
 //! Replacing copies that looked wrong: first verify, then restore, then remove.
 
-use std::sync::Arc;
-
 use futures_util::StreamExt;
 use weir_types::id::BlobId;
 use weir_types::index::{IndexError, Mutation, Refusal};
@@ -12,7 +10,7 @@ use super::replica::Restored;
 use crate::ingest::Ingest;
 use crate::object::read::incoming;
 use crate::object::write::clean_at;
-use crate::observe::{OperationClass, Trace};
+use crate::observe::OperationClass;
 
 impl Job {
     /// [`weir_types::record::Work::Repair`]. A suspect copy that reads well is good again; the
@@ -85,14 +83,7 @@ impl Job {
             let found = handle.call("head", OperationClass::Read, head).await;
             return Ok(found.is_ok_and(|found| found.is_some_and(|stored| stored.size == 0)));
         }
-        let alone = BlobRecord {
-            copies: vec![copy.clone()],
-            ..blob.clone()
-        };
-        let opened = self
-            .gateway
-            .read_blob(alone, 0..blob.size, Arc::new(Trace::default()));
-        let Ok(stream) = opened.await else {
+        let Ok(stream) = self.gateway.read_copy(blob, copy).await else {
             return Ok(false);
         };
         let mut body = incoming(stream, blob.size, None);

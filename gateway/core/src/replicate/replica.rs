@@ -87,15 +87,19 @@ impl Job {
 
     /// Waits as long as every copy lies behind an open breaker.
     fn require_source(&self, blob: &BlobRecord) -> Run {
-        let readable = |copy: &CopyRecord| {
-            let handle = self.gateway.backends.get(&copy.backend);
-            handle.is_some_and(|b| b.admits(OperationClass::Read))
-        };
-        if blob.copies.iter().any(readable) {
-            Ok(())
-        } else {
-            Err(Halt::Waiting)
+        let class = OperationClass::Read;
+        let mut shut = Vec::new();
+        for copy in &blob.copies {
+            match self.gateway.backends.get(&copy.backend) {
+                Some(handle) if handle.admits(class) => return Ok(()),
+                Some(_) => shut.push((copy.backend.clone(), class)),
+                None => {}
+            }
         }
+        if shut.is_empty() {
+            return Err(Halt::Failed("no copy lies on a configured backend".into()));
+        }
+        Err(Halt::Shut(shut))
     }
 
     /// The first candidate without a good copy that can take one now; those that hold no copy
@@ -115,7 +119,7 @@ impl Job {
             .collect();
         candidates.sort_by_key(|id| suspect.contains(*id));
         let mut reasons: Vec<String> = Vec::new();
-        let mut halt = None;
+        let mut shut = Vec::new();
         for id in candidates {
             if let Some((_, error)) = refused.iter().find(|(backend, _)| backend == id) {
                 reasons.push(format!("{id}: {error}"));
@@ -126,18 +130,17 @@ impl Job {
                 Err(Halt::Failed(reason)) => reasons.push(reason),
                 // A slot will be free soon: not worth another place than the policy's choice.
                 Err(busy @ Halt::Busy(_)) => return Err(busy),
-                Err(other) => {
-                    halt.get_or_insert(other);
-                }
+                Err(Halt::Shut(doors)) => shut.extend(doors),
+                Err(other) => return Err(other),
             }
         }
         // What was tried and failed counts as a failure, even if another only waits.
-        match halt {
-            Some(halt) if refused.is_empty() => Err(halt),
-            _ if reasons.is_empty() => Err(Halt::Failed(
+        match reasons {
+            _ if !shut.is_empty() && refused.is_empty() => Err(Halt::Shut(shut)),
+            reasons if reasons.is_empty() => Err(Halt::Failed(
                 "its placement names no backend for a further copy".into(),
             )),
-            _ => Err(Halt::Failed(reasons.join("; "))),
+            reasons => Err(Halt::Failed(reasons.join("; "))),
         }
     }
 
@@ -155,7 +158,7 @@ impl Job {
                 _slot: slot,
                 claim,
             }),
-            Ok(true) => Err(Halt::Waiting),
+            Ok(true) => Err(Halt::Shut(vec![(id.clone(), OperationClass::Write)])),
             Ok(false) => Err(Halt::Failed(format!("the backend {id} is full"))),
             Err(error) => Err(Halt::Failed(error.to_string())),
         }

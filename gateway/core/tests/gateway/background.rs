@@ -1,14 +1,18 @@
 //! The background: it brings copies, repairs them, cleans up, and gives nothing up for lost.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use weir_backend::Operation as BackendOperation;
-use weir_backend::memory::Fault;
+use weir_backend::memory::{Call, Fault};
+use weir_core::decide::{BackendState, PlaceRequest, Placer, Proposal};
 use weir_types::backend::BackendErrorKind;
 use weir_types::clock::Timestamp;
 use weir_types::crash::CrashPoints;
+use weir_types::index::Mutation;
 use weir_types::operation::{Operation, Outcome, ReadConditions, ReadObject};
 use weir_types::record::{BlobRecord, CopyState, OutboxEntry, Work};
 
@@ -41,11 +45,12 @@ fn holder(blob: &BlobRecord, position: usize) -> usize {
         .expect("one of three")
 }
 
-async fn outbox(life: &Life) -> Vec<OutboxEntry> {
+async fn outbox(life: &Life, limit: u64) -> Vec<OutboxEntry> {
     let far = Timestamp::from_millis(u64::MAX / 2);
+    let limit = usize::try_from(limit).expect("fits into memory");
     life.gateway
         .index()
-        .due(far, 10_000)
+        .due(far, limit)
         .await
         .expect("readable")
 }
@@ -118,7 +123,7 @@ fn work_waits_for_a_backend_that_is_down() {
         let background = life.start_background();
         sleep(Duration::from_secs(1800)).await;
         let replicas = async || {
-            let mut entries = outbox(life).await;
+            let mut entries = outbox(life, 1000).await;
             entries.retain(|entry| matches!(entry.work, Work::Replicate { .. }));
             entries
         };
@@ -137,6 +142,128 @@ fn work_waits_for_a_backend_that_is_down() {
         come_to_rest(life).await;
         background.stop().await;
         require_laws(life).await.expect("the laws hold");
+    });
+}
+
+/// Keys say where their objects go: first `b0`, then the backend of their first digit.
+struct Directed;
+
+impl Placer for Directed {
+    fn place(
+        &self,
+        request: &PlaceRequest<'_>,
+        _: &[BackendState],
+    ) -> weir_types::Result<Proposal> {
+        let digit = request.key.as_str().bytes().next().expect("not empty") - b'0';
+        Ok(Proposal {
+            revision: "directed".into(),
+            reason: "by its key".into(),
+            candidates: vec![0, usize::from(digit)],
+            copies: request.copies,
+        })
+    }
+}
+
+#[test]
+fn a_backlog_for_a_dead_backend_costs_others_nothing() {
+    const BACKLOG: u64 = 50_000;
+    let mut world = World::in_memory(15, 3);
+    world.placer = Arc::new(Directed);
+    world.live(CrashPoints::none(), async |life| {
+        life.make_bucket().await;
+        let down = Fault::Fail(BackendErrorKind::Unavailable);
+        world.fail(1, BackendOperation::Put, u64::MAX, down);
+        for number in 0..BACKLOG {
+            let key = format!("1/{number}");
+            life.client.put(&key, &[1]).await.expect("b0 takes it");
+        }
+        let copied = async |backend: usize| held(&*life.backends[backend]).await.len() as u64;
+        let background = life.start_background();
+        for round in 1..=2 {
+            for number in 0..50 {
+                let key = format!("2/{round}/{number}");
+                life.client.put(&key, &[2]).await.expect("b0 takes it");
+            }
+            // The second round meets a dispatcher that has looked at everything.
+            sleep(Duration::from_secs(if round == 1 { 2 } else { 1 })).await;
+            assert_eq!(
+                copied(2).await,
+                50 * round,
+                "the others' work is done at once"
+            );
+            sleep(Duration::from_secs(600)).await;
+        }
+        let mut waiting = outbox(&life, 2 * BACKLOG).await;
+        waiting.retain(|entry| matches!(entry.work, Work::Replicate { .. }));
+        assert_eq!(waiting.len() as u64, BACKLOG, "nothing is given up");
+        let put_off = waiting.iter().filter(|e| e.not_before != e.created_at);
+        let failures: u32 = waiting.iter().map(|e| e.attempts).sum();
+        assert!(
+            put_off.clone().all(|e| e.attempts > 0) && (5..120).contains(&failures),
+            "only what was tried is put off: {} entries, {failures} failures",
+            put_off.count()
+        );
+
+        let slow = Fault::Slow(Duration::from_millis(100));
+        world.fail(1, BackendOperation::Put, u64::MAX, slow);
+        let before = Instant::now();
+        while copied(1).await == 0 {
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert!(
+            before.elapsed() < Duration::from_secs(40),
+            "a probe finds out"
+        );
+        sleep(Duration::from_secs(100)).await;
+        let at_once = life.gateway.settings().background_per_backend_max as u64;
+        let copies = copied(1).await;
+        assert!(
+            (900 * at_once..=1020 * at_once).contains(&copies),
+            "all slots are used and no more: {copies} copies"
+        );
+        come_to_rest(&life).await;
+        assert_eq!(copied(1).await, BACKLOG);
+        background.stop().await;
+    });
+}
+
+#[test]
+fn a_backend_that_others_stand_in_for_is_probed_with_a_write() {
+    let mut world = World::in_memory(18, 2);
+    world.settings.replication_factor = 1;
+    world.placer = Arc::new(Directed);
+    world.live(CrashPoints::none(), async |life| {
+        life.make_bucket().await;
+        let failed = Arc::new(AtomicU64::new(0));
+        let down = Arc::clone(&failed);
+        let plan = move |call: &Call<'_>| {
+            let hit = call.operation == BackendOperation::Put;
+            hit.then(|| down.fetch_add(1, Ordering::SeqCst));
+            hit.then_some(Fault::Fail(BackendErrorKind::Unavailable))
+        };
+        world.memory(0).set_plan(Some(Arc::new(plan)));
+        // No background runs: nothing else would ask the backend.
+        for number in 0..300 {
+            let key = format!("1/{number}");
+            life.client.put(&key, &[1; 100]).await.expect("b1 takes it");
+            sleep(Duration::from_secs(1)).await;
+        }
+        let failed = failed.load(Ordering::SeqCst);
+        assert!((10..30).contains(&failed), "probes are few: {failed}");
+        world.calm();
+        let serves = async |number: u64| {
+            let key = format!("1/late/{number}");
+            life.client.put(&key, &[1; 100]).await.expect("is put");
+            sleep(Duration::from_secs(1)).await;
+            holder(&blob_of(&life, &key).await, 0) == 0
+        };
+        let mut waited = 0;
+        while !serves(waited).await {
+            waited += 1;
+            assert!(waited < 35, "it is back, and nobody notices");
+        }
+        assert!(serves(waited + 1).await);
+        at_rest(&life).await;
     });
 }
 
@@ -167,7 +294,7 @@ fn one_that_fails_holds_up_no_other() {
             (blob.copies.len(), blob.copies[0].state),
             (1, CopyState::Suspect)
         );
-        let waiting = outbox(life).await;
+        let waiting = outbox(life, 1000).await;
         assert_eq!(
             waiting.len(),
             2,
@@ -307,6 +434,61 @@ fn a_deleted_object_stays_for_its_readers() {
 }
 
 #[test]
+fn a_copy_that_was_replaced_stays_for_its_readers() {
+    in_memory(17, async |world, life| {
+        let bytes = Dice::new(17).bytes(900_000);
+        life.client.put("key", &bytes).await.expect("is put");
+        at_rest(life).await;
+        let blob = blob_of(life, "key").await;
+        let read_from = &blob.copies[0];
+        let background = life.start_background();
+        let get = ReadObject {
+            bucket: life.client.bucket.clone(),
+            key: object_key("key"),
+            range: None,
+            part: None,
+            conditions: ReadConditions::default(),
+        };
+        let opened = life.client.run(Operation::GetObject(Box::new(get)));
+        let Ok(Outcome::Read(mut reader)) = opened.await else {
+            panic!("not a read")
+        };
+        reader.body.next().await.expect("has bytes").expect("reads");
+        // Wrong in its last block, which the reader has not come to.
+        let rotten = |offset| {
+            let key = read_from.key.as_str();
+            assert!(world.memory(holder(&blob, 0)).rot(key, offset));
+        };
+        rotten(899_999);
+        let suspect = Mutation::MarkCopy {
+            blob: blob.blob,
+            backend: read_from.backend.clone(),
+            attempt: read_from.attempt,
+            state: CopyState::Suspect,
+            now: life.now(),
+        };
+        life.gateway.index().apply(suspect).await.expect("marks");
+        sleep(Duration::from_secs(3600)).await;
+        let copies = blob_of(life, "key").await.copies;
+        assert!(copies.iter().all(|copy| copy.key != read_from.key));
+        let still_there = || async {
+            let backend = &life.backends[holder(&blob, 0)];
+            backend
+                .head(&read_from.key)
+                .await
+                .expect("answers")
+                .is_some()
+        };
+        assert!(still_there().await, "somebody reads from it");
+        drop(reader);
+        come_to_rest(life).await;
+        assert!(!still_there().await);
+        background.stop().await;
+        require_laws(life).await.expect("the laws hold");
+    });
+}
+
+#[test]
 fn a_write_that_lands_late_is_removed() {
     in_memory(9, async |world, life| {
         for operation in [BackendOperation::Put, BackendOperation::PutPart] {
@@ -356,7 +538,7 @@ fn a_backend_that_is_not_configured_is_waited_for() {
         let background = life.start_background();
         sleep(Duration::from_secs(7200)).await;
         background.stop().await;
-        let waiting = outbox(&life).await;
+        let waiting = outbox(&life, 1000).await;
         assert_eq!(waiting.len(), 1, "{waiting:#?}");
         assert_eq!(
             waiting[0].last_error.as_deref(),
@@ -468,13 +650,39 @@ fn a_background_that_is_stopped_leaves_its_work() {
             .await
             .expect("promptly");
         assert!(
-            outbox(life)
+            outbox(life, 1000)
                 .await
                 .iter()
                 .any(|e| matches!(e.work, Work::Replicate { .. }))
         );
         world.calm();
         at_rest(life).await;
+    });
+}
+
+#[test]
+fn many_deletes_are_forgotten_in_one_round() {
+    let mut world = World::in_memory(16, 3);
+    world.settings.memory_of_deletes = Duration::from_secs(3600);
+    world.settings.replication_factor = 1;
+    world.live(CrashPoints::none(), async |life| {
+        life.make_bucket().await;
+        for number in 0..2500 {
+            let key = format!("{number}");
+            life.client.put(&key, &[1]).await.expect("is put");
+            life.client.delete(&key, None).await.expect("is deleted");
+        }
+        let index = life.gateway.index();
+        let bucket = index.bucket(&life.client.bucket).await;
+        let bucket = bucket.expect("readable").expect("there").incarnation;
+        let background = life.start_background();
+        sleep(Duration::from_secs(3600 + 61)).await;
+        for number in 0..2500 {
+            let key = object_key(&format!("{number}"));
+            assert_eq!(index.tombstone(bucket, &key).await, Ok(None), "{number}");
+        }
+        background.stop().await;
+        at_rest(&life).await;
     });
 }
 

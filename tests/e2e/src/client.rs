@@ -69,8 +69,19 @@ pub(crate) struct Listed {
 impl Client {
     /// A client of `http://HOST`.
     pub(crate) fn new(signer: Signer) -> Self {
+        Self::with_receive_buffer(signer, None)
+    }
+
+    /// The same, whose connections hold only so many bytes that nobody has taken: thousands
+    /// of open reads fit into a small machine, and are open to their far end.
+    pub(crate) fn holding_at_most(&self, bytes: usize) -> Self {
+        Self::with_receive_buffer(self.signer.clone(), Some(bytes))
+    }
+
+    fn with_receive_buffer(signer: Signer, bytes: Option<usize>) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
+        connector.set_recv_buffer_size(bytes);
         let http = Http::builder(TokioExecutor::new()).build(connector);
         Self { http, signer }
     }

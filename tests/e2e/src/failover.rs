@@ -33,7 +33,7 @@ const FACTOR: usize = 2;
 const LARGE_OBJECTS: u64 = 12;
 const SMALL_OBJECTS: u64 = 300;
 const SMALL_READERS: u64 = 8;
-/// So many reads are opened at most for each that the victim must serve.
+/// So many reads are opened at most for each that one server must serve.
 const READS_PER_SERVED: usize = 4;
 /// Small reads are there to notice a failure, not to take the machine.
 const SMALL_PAUSE: Duration = Duration::from_millis(20);
@@ -42,15 +42,14 @@ const RESTORE_LIMIT: Duration = Duration::from_secs(120);
 const SILENCE_MAX: Duration = Duration::from_secs(120);
 /// Reads that are being opened at one time.
 const OPENING_READERS: usize = 32;
-/// Readers are added in groups of this size until the victim serves enough.
+/// Readers are added in groups of this size until one server serves enough.
 const READERS_ADDED: usize = 100;
 /// How often a reader takes bytes before the kill: a client that takes none is given up.
-const SIP_EVERY: Duration = Duration::from_secs(5);
+const SIP_EVERY: Duration = Duration::from_secs(2);
+/// What a reader's connection holds of what it has not taken yet.
+const RECEIVE_BUFFER_BYTES: usize = 64 << 10;
 const LIMITS: &str = "retry_pause_ms_min = 100\nretry_pause_ms_max = 1000\n\
     breaker_open_ms_max = 2000\nclean_grace_ms = 200\nlate_write_ms_max = 12000\nreaper_interval_ms = 500\n";
-
-/// Metric: bytes of bodies to and from a backend.
-const BACKEND_BYTES: &str = "weir_backend_bytes_total";
 
 /// Runs the storm.
 pub(crate) async fn run(args: &Args) -> Result<()> {
@@ -74,10 +73,9 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     gateway.settle().await?;
     check_factor(&direct).await?;
 
-    let victim = busiest(&gateway).await?;
-    let port = port_of(&servers[victim])?;
+    let ports: Vec<u16> = servers.iter().map(port_of).collect::<Result<_>>()?;
     let mut storm = Storm::start(&client, large_bytes, seed);
-    let served = storm.open_until(readers, port).await?;
+    let (victim, served) = storm.open_until(readers, &ports).await?;
     println!(
         "{} reads of {large_bytes} bytes are open, {served} of them at {}, which is killed now",
         storm.large.len(),
@@ -134,28 +132,6 @@ async fn fill(client: &Client, large_bytes: u64) -> Result<()> {
     Ok(())
 }
 
-/// Which server most reads come from: every large object is read once to see.
-async fn busiest(gateway: &Gateway) -> Result<usize> {
-    for number in 0..LARGE_OBJECTS {
-        gateway.client().get(&large(number)).await?;
-    }
-    let mut most = (0.0, 0);
-    for (at, id) in IDS.iter().enumerate() {
-        let samples = gateway.metric(BACKEND_BYTES).await?;
-        let (backend, out) = (format!("backend=\"{id}\""), "direction=\"out\"");
-        let of = |labels: &str| labels.contains(&backend) && labels.contains(out);
-        let read: f64 = samples
-            .iter()
-            .filter(|(l, _)| of(l))
-            .map(|(_, value)| value)
-            .sum();
-        if read > most.0 {
-            most = (read, at);
-        }
-    }
-    Ok(most.1)
-}
-
 fn port_of(server: &Server) -> Result<u16> {
     let endpoint = server.endpoint();
     let port = endpoint.rsplit(':').next().unwrap_or_default();
@@ -179,7 +155,7 @@ struct Storm {
 impl Storm {
     fn start(client: &Client, large_bytes: u64, seed: u64) -> Self {
         let mut storm = Self {
-            client: client.clone(),
+            client: client.holding_at_most(RECEIVE_BUFFER_BYTES),
             large_bytes,
             opened: Arc::default(),
             turns: Arc::new(Semaphore::new(OPENING_READERS)),
@@ -205,9 +181,9 @@ impl Storm {
         storm
     }
 
-    /// Opens reads until the server behind `port` has at least `wanted` connections, and
-    /// answers how many it has.
-    async fn open_until(&mut self, wanted: usize, port: u16) -> Result<usize> {
+    /// Opens reads until one of the servers has at least `wanted` connections; answers which,
+    /// and how many it has.
+    async fn open_until(&mut self, wanted: usize, ports: &[u16]) -> Result<(usize, usize)> {
         loop {
             while self.opened.load(Ordering::SeqCst) < self.large.len() {
                 if let Some(ended) = self.large.try_join_next() {
@@ -216,14 +192,16 @@ impl Storm {
                 }
                 sleep(Duration::from_millis(10)).await;
             }
-            let served = connections_to(port)?;
-            if served >= wanted {
-                return Ok(served);
+            let served = ports.iter().map(|port| connections_to(*port));
+            let served: Vec<usize> = served.collect::<Result<_>>()?;
+            let busiest = (0..ports.len()).max_by_key(|at| served[*at]).unwrap_or(0);
+            if served[busiest] >= wanted {
+                return Ok((busiest, served[busiest]));
             }
             let open = self.large.len();
-            eprintln!("{open} reads are open, {served} of {wanted} at the victim");
+            eprintln!("{open} reads are open, by server {served:?}; one shall have {wanted}");
             if open >= READS_PER_SERVED * wanted {
-                return Err("the victim serves too few reads".to_owned());
+                return Err("no server serves enough reads".to_owned());
             }
             for number in open..open + READERS_ADDED {
                 self.open_one(number as u64 % LARGE_OBJECTS);

@@ -81,8 +81,7 @@ impl Gateway {
                 text,
                 "[backends.{id}]\nkind = \"s3\"\nendpoint = \"{}\"\nbucket = \"{BACKEND_BUCKET}\"\n\
                  region = \"{REGION}\"\naccess_key_id = \"{}\"\nsecret_file = \"backend-secret\"\n\
-                 slots_max = {slots_max}\nconnect_timeout_ms = 2000\nidle_timeout_ms = 5000\n\
-                 first_byte_timeout_ms = 10000\n",
+                 slots_max = {slots_max}\nconnect_timeout_ms = 2000\n",
                 server.endpoint(),
                 servers::ACCESS_KEY,
             );

@@ -98,7 +98,7 @@ pub(super) fn serve(kind: Kind, python: &Python, folder: &Path, ports: &[u16]) -
     }
 }
 
-/// Telemetry off, no limit on the number of volumes (the default of 8 is soon full), and its
+/// Small chunks, because it holds one in memory for each open read; telemetry off, no limit on the number of volumes (the default of 8 is soon full), and its
 /// Unix sockets, which would lie in the system's folder for temporary files, in its own.
 fn seaweedfs(python: &Python, folder: &Path, ports: &[u16]) -> Command {
     let mut command = Command::new(python.program("weed"));
@@ -106,6 +106,7 @@ fn seaweedfs(python: &Python, folder: &Path, ports: &[u16]) -> Command {
         .current_dir(folder)
         .args(["-v", "0", "-logtostderr=true", "server", "-filer", "-s3"])
         .args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1"])
+        .arg("-filer.maxMB=1")
         .arg(format!("-dir={}", folder.display()))
         .arg(format!("-s3.config={}", folder.join("s3.json").display()))
         .arg(format!(

@@ -131,7 +131,7 @@ metrics! {
     outbox: gauge "weir_outbox_entries" ["kind"]
         "Work that waits: replicate, clean, discard, abort, complete, repair.";
     outbox_age: gauge "weir_outbox_oldest_seconds" ["kind"]
-        "Age of the oldest waiting work: `any`, and `replicate` for copies still owed.";
+        "Time since the oldest waiting work was due, 0 while all of it waits for its time: `any`, and `replicate` for copies still owed.";
     policy_decisions: counter "weir_policy_decisions_total" ["policy"]
         "Placement decisions asked for.";
     policy_nanoseconds: counter "weir_policy_decision_nanoseconds_total" ["policy"]
@@ -174,7 +174,7 @@ pub struct Scrape {
     pub meters: Vec<(BackendId, MeterSnapshot)>,
     /// Per backend: what lies there, what is reserved, its limit.
     pub ledger: Vec<BackendUse>,
-    /// Work that waits, by kind, and the ages of the oldest and of the oldest replica owed.
+    /// Work that waits, by kind, and for how long the oldest, and the oldest replica owed, is due.
     pub outbox: ([u64; 6], Option<Duration>, Option<Duration>),
     /// The policies' counters.
     pub policies: MetricsSnapshot,

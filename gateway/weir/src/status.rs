@@ -32,7 +32,7 @@ pub struct Status {
     pub backends: Vec<BackendStatus>,
     /// Work that waits, by kind.
     pub outbox: Vec<(&'static str, u64)>,
-    /// Age of the oldest of it.
+    /// For how long the oldest of it is due; 0 while all of it waits for its time.
     pub outbox_oldest_seconds: Option<u64>,
     /// Number of buckets.
     pub buckets: usize,
@@ -208,7 +208,7 @@ impl fmt::Display for Status {
             .collect();
         writeln!(f, "  {}", waiting.join(", "))?;
         if let Some(seconds) = self.outbox_oldest_seconds {
-            writeln!(f, "  oldest {seconds} s")?;
+            writeln!(f, "  oldest due for {seconds} s")?;
         }
         writeln!(
             f,

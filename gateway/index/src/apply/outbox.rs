@@ -23,6 +23,7 @@ pub(super) fn enqueue(txn: &mut Txn<'_>, work: Work, now: Timestamp, not_before:
         not_before,
         attempts: 0,
         last_error: None,
+        due_since: not_before,
     };
     txn.put_key(Table::OutboxDue, keys::outbox_due(not_before, id));
     txn.put(Table::Outbox, keys::outbox(id), &entry);
@@ -56,6 +57,8 @@ pub(super) fn defer(
     if error.is_some() {
         entry.attempts = entry.attempts.saturating_add(1);
         entry.last_error = error;
+    } else if entry.work.may_wait() {
+        entry.due_since = not_before;
     }
     txn.put(Table::Outbox, keys::outbox(id), &entry);
     Ok(())

@@ -47,7 +47,7 @@ pub(crate) fn next_due(
     Ok(next)
 }
 
-/// See [`weir_types::index::Index::outbox_stats`]. Reads one row per kind of work, however
+/// See [`weir_types::index::Index::outbox_stats`]. Reads a bounded number of rows, however
 /// deep the outbox is: depths are counted as entries come and go.
 pub(crate) fn outbox_stats(reader: &dyn Reader) -> Result<OutboxStats, IndexError> {
     let counters: Counters = rows::read(reader, Table::Meta, rows::COUNTERS)?.unwrap_or_default();
@@ -57,18 +57,31 @@ pub(crate) fn outbox_stats(reader: &dyn Reader) -> Result<OutboxStats, IndexErro
     };
     for kind in 0..rows::WORK_KINDS {
         let within = [u8::try_from(kind).expect("there are few kinds of work")];
-        let first: Vec<OutboxEntry> = rows::page(reader, Table::Outbox, &within, None, 1)?;
-        for entry in first {
-            let oldest = stats.oldest.get_or_insert(entry.created_at);
-            *oldest = entry.created_at.min(*oldest);
+        let (mut seen, mut rows_max) = (0, 1);
+        rows::scan_prefix(reader, Table::Outbox, &within, &within, &mut |_, value| {
+            let entry: OutboxEntry = rows::decode(value)?;
+            let since = entry.due_since;
+            stats.oldest = Some(stats.oldest.map_or(since, |oldest| oldest.min(since)));
             if matches!(entry.work, Work::Replicate { .. }) {
-                stats.oldest_replicate = Some(entry.created_at);
+                stats.oldest_replicate = Some(since);
             }
-        }
+            // The first that came is the first that was due, unless it was allowed to wait.
+            if entry.work.may_wait() {
+                rows_max = WAITING_ROWS_MAX;
+            }
+            seen += 1;
+            Ok(seen < rows_max)
+        })?;
     }
     Ok(stats)
 }
 
+/// Entries of one kind that are asked for their age; those behind them came later.
+const WAITING_ROWS_MAX: usize = 256;
+
 fn parse(row: &[u8]) -> Result<(Timestamp, OutboxId), IndexError> {
     keys::parse_outbox_due(row).ok_or_else(|| rows::damaged("an outbox time cannot be read"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::codec::Record;
+use crate::codec::{DecodeError, Record};
 use crate::id::{BackendId, BackendKey, BlobId, IntentId, OutboxId, UploadId};
 
 /// A durable note that bytes may come to lie under one backend key. It precedes the first
@@ -78,11 +78,45 @@ pub struct OutboxEntry {
     pub attempts: u32,
     /// What went wrong last.
     pub last_error: Option<String>,
+    /// When it became due, or will be: its age counts from here. Failures do not move it; a
+    /// wait that belongs to the work does ([`Work::may_wait`]).
+    pub due_since: Timestamp,
 }
 
 impl Record for OutboxEntry {
     const NAME: &'static str = "outbox";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    fn migrate(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        if version != 1 {
+            return Err(Self::damaged(format!("no format {version} ever existed")));
+        }
+        let first = postcard::from_bytes::<FirstOutboxEntry>(body).map_err(Self::damaged)?;
+        let due_since = match first.attempts {
+            0 => first.not_before,
+            _ => first.created_at,
+        };
+        Ok(Self {
+            id: first.id,
+            work: first.work,
+            created_at: first.created_at,
+            not_before: first.not_before,
+            attempts: first.attempts,
+            last_error: first.last_error,
+            due_since,
+        })
+    }
+}
+
+/// Version 1 of [`OutboxEntry`].
+#[derive(Serialize, Deserialize)]
+struct FirstOutboxEntry {
+    id: OutboxId,
+    work: Work,
+    created_at: Timestamp,
+    not_before: Timestamp,
+    attempts: u32,
+    last_error: Option<String>,
 }
 
 /// Kinds of work. Each is idempotent: done twice, its effect is that of once.
@@ -122,6 +156,14 @@ pub enum Work {
     },
 }
 
+impl Work {
+    /// Whether to wait is a part of it: for readers to end, or for a write that may still
+    /// land. What else waits is late, whatever it waits for.
+    pub const fn may_wait(&self) -> bool {
+        matches!(self, Self::Clean { .. } | Self::Discard { .. })
+    }
+}
+
 /// What lies on one backend, as the index accounts for it.
 ///
 /// Law: `used_bytes` and `used_objects` are the sums over all copies on the backend;
@@ -139,4 +181,36 @@ pub struct LedgerRecord {
 impl Record for LedgerRecord {
     const NAME: &'static str = "ledger";
     const VERSION: u8 = 1;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_of_the_first_version_are_read() {
+        let at = Timestamp::from_millis;
+        for (attempts, due_since) in [(0, at(50)), (2, at(10))] {
+            let first = FirstOutboxEntry {
+                id: OutboxId(8),
+                work: Work::Repair { blob: BlobId(7) },
+                created_at: at(10),
+                not_before: at(50),
+                attempts,
+                last_error: None,
+            };
+            let bytes = postcard::to_extend(&first, vec![1]).expect("it can be encoded");
+            let want = OutboxEntry {
+                id: first.id,
+                work: first.work,
+                created_at: first.created_at,
+                not_before: first.not_before,
+                attempts,
+                last_error: None,
+                due_since,
+            };
+            assert_eq!(OutboxEntry::decode(&bytes).as_ref(), Ok(&want));
+            assert_eq!(OutboxEntry::decode(&want.encode()), Ok(want));
+        }
+    }
 }

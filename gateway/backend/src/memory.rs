@@ -2,97 +2,27 @@
 //!
 //! What it holds and what it does follow from the calls and the plan alone.
 
+mod calls;
 mod faults;
+mod state;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::StreamExt as _;
-use md5::{Digest as _, Md5};
 use parking_lot::Mutex;
-use weir_types::ErrorCode;
 use weir_types::backend::{
-    Backend, BackendEntry, BackendError, BackendErrorKind, BackendPage, BackendPart, BackendUpload,
-    Fetched, Stored,
+    Backend, BackendEntry, BackendError, BackendPage, BackendPart, BackendUpload, Fetched, Stored,
 };
-use weir_types::body::{GetStream, PutStream};
+use weir_types::body::PutStream;
 use weir_types::id::{BackendKey, PartNumber};
 
 use crate::metered::Operation;
 pub use faults::{Call, Fault, FaultPlan, NthCalls, SeededFaults};
-
-/// How large the chunks of a read are.
-const CHUNK_BYTES: usize = 64 << 10;
-
-#[derive(Debug, Clone)]
-struct Item {
-    bytes: Bytes,
-    etag: String,
-}
-
-impl Item {
-    fn stored(&self) -> Stored {
-        Stored::new(self.bytes.len() as u64, &*self.etag)
-    }
-}
-
-#[derive(Debug, Clone)]
-struct Upload {
-    key: String,
-    parts: BTreeMap<PartNumber, Item>,
-}
-
-#[derive(Default)]
-struct State {
-    objects: BTreeMap<String, Item>,
-    uploads: BTreeMap<String, Upload>,
-    owner: Option<Vec<u8>>,
-    /// Effects of calls that froze.
-    frozen: Vec<Effect>,
-    plan: Option<Arc<dyn FaultPlan>>,
-    bytes_max: Option<u64>,
-    tells_md5: bool,
-    calls: u64,
-    tags: u64,
-    bytes_in: u64,
-    bytes_out: u64,
-}
-
-/// A change, drawn up and not yet made.
-enum Effect {
-    Put {
-        key: String,
-        bytes: Bytes,
-    },
-    Delete {
-        key: String,
-    },
-    CreateUpload {
-        key: String,
-        upload: String,
-    },
-    PutPart {
-        key: String,
-        upload: String,
-        part: PartNumber,
-        bytes: Bytes,
-    },
-    Complete {
-        key: String,
-        upload: String,
-        parts: Vec<BackendPart>,
-    },
-    Abort {
-        key: String,
-        upload: String,
-    },
-    Owner(Vec<u8>),
-}
+use state::{Effect, Item, State, Upload};
 
 /// An object as the backend truly holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,133 +58,6 @@ impl std::fmt::Debug for MemoryBackend {
     }
 }
 
-fn error(kind: BackendErrorKind, message: impl Into<String>) -> BackendError {
-    BackendError::new(kind, format!("memory: {}", message.into()))
-}
-
-impl State {
-    fn tag(&mut self) -> String {
-        self.tags += 1;
-        format!("m{}", self.tags)
-    }
-
-    fn bytes(&self) -> u64 {
-        let parts = self.uploads.values().flat_map(|u| u.parts.values());
-        self.objects
-            .values()
-            .chain(parts)
-            .map(|item| item.bytes.len() as u64)
-            .sum()
-    }
-
-    fn item(&mut self, bytes: Bytes) -> Result<Item, BackendError> {
-        if self
-            .bytes_max
-            .is_some_and(|max| self.bytes() + bytes.len() as u64 > max)
-        {
-            return Err(error(BackendErrorKind::Full, "full"));
-        }
-        Ok(Item {
-            bytes,
-            etag: self.tag(),
-        })
-    }
-
-    /// What the answer to a put says.
-    fn told(&self, item: &Item) -> Stored {
-        Stored {
-            md5: self.tells_md5.then(|| Md5::digest(&item.bytes).into()),
-            ..item.stored()
-        }
-    }
-
-    fn upload(&mut self, key: &str, upload: &str) -> Result<&mut Upload, BackendError> {
-        self.uploads
-            .get_mut(upload)
-            .filter(|found| found.key == key)
-            .ok_or_else(|| error(BackendErrorKind::NotFound, format!("no upload {upload}")))
-    }
-
-    fn apply(&mut self, effect: Effect) -> Result<Stored, BackendError> {
-        let nothing = Stored::new(0, "");
-        match effect {
-            Effect::Put { key, bytes } => {
-                let item = self.item(bytes)?;
-                let stored = self.told(&item);
-                self.objects.insert(key, item);
-                Ok(stored)
-            }
-            Effect::Delete { key } => {
-                self.objects.remove(&key);
-                Ok(nothing)
-            }
-            Effect::CreateUpload { key, upload } => {
-                self.uploads.insert(
-                    upload,
-                    Upload {
-                        key,
-                        parts: BTreeMap::new(),
-                    },
-                );
-                Ok(nothing)
-            }
-            Effect::PutPart {
-                key,
-                upload,
-                part,
-                bytes,
-            } => {
-                self.upload(&key, &upload)?;
-                let item = self.item(bytes)?;
-                let stored = self.told(&item);
-                self.upload(&key, &upload)?.parts.insert(part, item);
-                Ok(stored)
-            }
-            Effect::Complete { key, upload, parts } => self.complete(key, &upload, &parts),
-            Effect::Abort { key, upload } => {
-                if self.upload(&key, &upload).is_ok() {
-                    self.uploads.remove(&upload);
-                }
-                Ok(nothing)
-            }
-            Effect::Owner(marker) => {
-                self.owner = Some(marker);
-                Ok(nothing)
-            }
-        }
-    }
-
-    fn complete(
-        &mut self,
-        key: String,
-        upload: &str,
-        parts: &[BackendPart],
-    ) -> Result<Stored, BackendError> {
-        let held = self.upload(&key, upload)?;
-        let rising = parts.windows(2).all(|pair| pair[0].number < pair[1].number);
-        if parts.is_empty() || !rising {
-            return Err(error(BackendErrorKind::Rejected, "InvalidPartOrder"));
-        }
-        let mut whole = Vec::new();
-        for part in parts {
-            let item = held
-                .parts
-                .get(&part.number)
-                .filter(|item| item.etag == part.etag && item.bytes.len() as u64 == part.size);
-            let item = item.ok_or_else(|| error(BackendErrorKind::Rejected, "InvalidPart"))?;
-            whole.extend_from_slice(&item.bytes);
-        }
-        self.uploads.remove(upload);
-        let item = Item {
-            bytes: whole.into(),
-            etag: self.tag(),
-        };
-        let stored = item.stored();
-        self.objects.insert(key, item);
-        Ok(stored)
-    }
-}
-
 impl MemoryBackend {
     /// An empty backend without faults.
     pub fn new() -> Self {
@@ -267,7 +70,7 @@ impl MemoryBackend {
     }
 
     /// Bounds the bytes of objects and parts together; more is answered
-    /// [`BackendErrorKind::Full`].
+    /// [`Full`](weir_types::backend::BackendErrorKind::Full).
     pub fn set_bytes_max(&self, bytes_max: Option<u64>) {
         self.0.lock().bytes_max = bytes_max;
     }
@@ -340,142 +143,6 @@ impl MemoryBackend {
         *byte ^= 0xFF;
         item.bytes = bytes.into();
         true
-    }
-
-    /// Counts a call and asks the plan.
-    fn enter(&self, operation: Operation, key: &str) -> Option<Fault> {
-        let mut state = self.0.lock();
-        state.calls += 1;
-        let number = state.calls;
-        let plan = state.plan.clone();
-        drop(state);
-        plan?.fault(&Call {
-            number,
-            operation,
-            key,
-        })
-    }
-
-    /// A call that only reads: the faults that come before an answer.
-    async fn ask(&self, operation: Operation, key: &str) -> Result<Option<Fault>, BackendError> {
-        let fault = self.enter(operation, key);
-        match fault {
-            Some(Fault::Fail(kind) | Fault::FailAfter(kind)) => Err(error(kind, "injected")),
-            Some(Fault::Hang | Fault::Late) => std::future::pending().await,
-            Some(Fault::Slow(span)) => {
-                tokio::time::sleep(span).await;
-                Ok(None)
-            }
-            other => Ok(other),
-        }
-    }
-
-    /// Makes a change, as its fault lets it.
-    async fn change(&self, fault: Option<Fault>, effect: Effect) -> Result<Stored, BackendError> {
-        match fault {
-            Some(Fault::Fail(kind)) => return Err(error(kind, "injected")),
-            Some(Fault::Hang) => return std::future::pending().await,
-            Some(Fault::Late) => {
-                self.0.lock().frozen.push(effect);
-                return std::future::pending().await;
-            }
-            Some(Fault::Slow(span)) => tokio::time::sleep(span).await,
-            _ => {}
-        }
-        let stored = self.0.lock().apply(effect)?;
-        match fault {
-            Some(Fault::FailAfter(kind)) => Err(error(kind, "injected, after it was done")),
-            _ => Ok(stored),
-        }
-    }
-
-    /// Takes a body, as its fault lets it.
-    async fn take(
-        &self,
-        fault: Option<Fault>,
-        size: u64,
-        mut body: PutStream,
-    ) -> Result<Bytes, BackendError> {
-        let mut bytes = Vec::new();
-        while let Some(chunk) = body.next().await {
-            let chunk = chunk.map_err(BackendError::source)?;
-            self.0.lock().bytes_in += chunk.len() as u64;
-            bytes.extend_from_slice(&chunk);
-            match fault {
-                Some(Fault::Truncate { after }) if bytes.len() as u64 > after => {
-                    return Err(error(BackendErrorKind::Unavailable, "injected: cut off"));
-                }
-                _ => {}
-            }
-        }
-        if bytes.len() as u64 != size {
-            return Err(BackendError::source(ErrorCode::IncompleteBody.into()));
-        }
-        if let Some(Fault::Corrupt { offset }) = fault {
-            flip(&mut bytes, offset);
-        }
-        Ok(bytes.into())
-    }
-
-    fn fetch(
-        &self,
-        fault: Option<Fault>,
-        key: &BackendKey,
-        range: Option<Range<u64>>,
-    ) -> Result<Fetched, BackendError> {
-        let state = self.0.lock();
-        let item = state.objects.get(key.as_str()).cloned();
-        drop(state);
-        let item = item.ok_or_else(|| error(BackendErrorKind::NotFound, format!("no {key}")))?;
-        let size = item.bytes.len() as u64;
-        let range = range.unwrap_or(0..size);
-        if range.end > size || (range.is_empty() && size > 0) {
-            return Err(error(BackendErrorKind::Rejected, "InvalidRange"));
-        }
-        let wanted = usize::try_from(range.start).unwrap_or(usize::MAX)
-            ..usize::try_from(range.end).unwrap_or(usize::MAX);
-        let mut bytes = item.bytes.slice(wanted);
-        let mut chunks = Vec::new();
-        match fault {
-            Some(Fault::Corrupt { offset }) => {
-                let mut copy = bytes.to_vec();
-                flip(&mut copy, offset);
-                bytes = copy.into();
-            }
-            Some(Fault::Truncate { after }) => {
-                bytes.truncate(usize::try_from(after).unwrap_or(usize::MAX));
-                chunks.push(Err(error(
-                    BackendErrorKind::Unavailable,
-                    "injected: cut off",
-                )));
-            }
-            _ => {}
-        }
-        let mut whole = Vec::new();
-        while !bytes.is_empty() {
-            whole.push(Ok(bytes.split_to(CHUNK_BYTES.min(bytes.len()))));
-        }
-        whole.extend(chunks);
-        let shared = Arc::clone(&self.0);
-        let body = futures_util::stream::iter(whole).inspect(move |chunk| {
-            if let Ok(chunk) = chunk {
-                shared.lock().bytes_out += chunk.len() as u64;
-            }
-        });
-        let body: GetStream = Box::pin(body);
-        Ok(Fetched {
-            size,
-            etag: item.etag,
-            body,
-        })
-    }
-}
-
-/// Flips the bits of a byte, the one at `offset` or as far in as there are bytes.
-fn flip(bytes: &mut [u8], offset: u64) {
-    if !bytes.is_empty() {
-        let index = offset % bytes.len() as u64;
-        bytes[usize::try_from(index).unwrap_or(0)] ^= 0xFF;
     }
 }
 

@@ -38,10 +38,7 @@ impl Manners {
             return true;
         }
         let unasked = self.in_vain.fetch_add(1, Ordering::Relaxed);
-        if unasked % ASK_AGAIN == 0 {
-            return true;
-        }
-        false
+        unasked.is_multiple_of(ASK_AGAIN)
     }
 
     /// It wants no such header (417, Expectation Failed).

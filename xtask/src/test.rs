@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use xtask::tools::Python;
 use xtask::{Result, paths};
 
+use crate::conformance;
 use crate::step::{self, Step};
 use crate::storms::{self, Length};
 
@@ -20,6 +21,8 @@ type Prepare = Box<dyn FnOnce() -> Result<Command>>;
 enum Action {
     Run(Duration, Prepare),
     Check(Check),
+    /// It reports for itself.
+    Own(Check),
 }
 
 /// Runs all steps, or those named in `wanted`. Goes on after a failing step, so that one run
@@ -51,6 +54,7 @@ pub(crate) fn run(wanted: &[String]) -> Result<()> {
                 })
             }),
             Action::Check(check) => run_check(name, check),
+            Action::Own(run) => run(),
         };
         if outcome.is_err() {
             failed.push(name);
@@ -104,6 +108,7 @@ fn steps() -> Vec<(&'static str, Action)> {
         ("generated", Action::Check(generated)),
         ("deny", Action::Check(deny)),
         ("test", cargo(1800, ["test", "--release", "--workspace"])),
+        ("conformance", Action::Own(conformance::run)),
         (
             "clients",
             Action::Run(Duration::from_secs(900), Box::new(clients)),

@@ -11,13 +11,15 @@ use weir_types::id::{BackendKey, BlobId, SiteId};
 
 use bodies::{cut_body, failing_body, pattern, read, whole_body};
 
-/// What known servers get wrong and a gateway can live with; none of it by default.
+/// What known servers do otherwise and a gateway can live with; none of it by default. Each is
+/// checked to be as it is described here.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lenience {
-    /// Each part is sent once, in order, and every part is named in the end: servers that
-    /// stream parts on to a store without multipart uploads.
-    pub parts_once: bool,
-    /// Requests on unknown uploads fail in any way, not necessarily as not found.
+    /// Parts are numbered from 1 without gaps, and none is replaced by other bytes or left out
+    /// in the end; all that is refused. Servers that stream parts on to a store without
+    /// multipart uploads.
+    pub parts_fixed: bool,
+    /// Requests on unknown uploads fail, but not as not found.
     pub unknown_upload_any_error: bool,
 }
 

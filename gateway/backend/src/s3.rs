@@ -17,10 +17,13 @@
 //!   its size with it.
 //! - SeaweedFS 4.48 keeps every promise. It lists folder by folder, which is byte order for
 //!   the keys of one site.
-//! - rclone serve s3 1.75 streams parts on as they come: they cannot be replaced, left out or
-//!   sent out of order, so clients' multipart uploads work on it only when they are simple. It
-//!   answers ranges with 200 and a right `Content-Range`. It stores an aws-chunked body once
-//!   it has all payload bytes, so the last payload chunk is held back until the source ended.
+//!   It takes a body that was cut off before its first byte for an empty one (see `body`).
+//! - rclone serve s3 1.75 streams parts on as they come: they must be numbered from 1 without
+//!   gaps and cannot be replaced or left out, so clients' multipart uploads work on it only
+//!   when they are simple. It answers ranges with 200 and a right `Content-Range`. It stores an
+//!   aws-chunked body once it has all payload bytes, so the last payload chunk is held back
+//!   until the source ended.
+//! - The JuiceFS gateway 1.4 keeps every promise.
 //! - moto 5.2 answers 500 to requests on unknown uploads and checks no signature: it is a test
 //!   double, not a store.
 

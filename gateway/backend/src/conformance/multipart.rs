@@ -63,12 +63,10 @@ impl Run<'_> {
             pattern(PART_BYTES + 99, 11),
             pattern(1000, 12),
         );
-        let parts = if self.lenience.parts_once {
-            [
-                self.part(&key, &upload, 1, &first).await,
-                self.part(&key, &upload, 2, &second).await,
-                self.part(&key, &upload, 3, &third).await,
-            ]
+        let parts = if self.lenience.parts_fixed {
+            self.fixed_parts_are_refused().await;
+            self.parts_without_detours(&key, &upload, [&first, &second, &third])
+                .await
         } else {
             self.parts_with_detours(&key, &upload, [&first, &second, &third])
                 .await
@@ -190,14 +188,51 @@ impl Run<'_> {
         [first_part, second_part, third_part]
     }
 
-    fn expect_unknown(&self, error: &BackendError) {
-        if !self.lenience.unknown_upload_any_error {
-            assert_eq!(
-                error.kind,
-                BackendErrorKind::NotFound,
-                "unknown upload: {error}"
-            );
+    /// Parts out of order and without gaps, of which none can be replaced.
+    async fn parts_without_detours(
+        &self,
+        key: &BackendKey,
+        upload: &str,
+        [first, second, third]: [&[u8]; 3],
+    ) -> [BackendPart; 3] {
+        let third_part = self.part(key, upload, 3, third).await;
+        let first_part = self.part(key, upload, 1, first).await;
+        let other = pattern(PART_BYTES, 14);
+        let body = whole_body(&other, 300_000);
+        let size = other.len() as u64;
+        let replaced = self.backend.put_part(key, upload, number(1), size, body);
+        let error = replaced.await.expect_err("a part that cannot be replaced");
+        assert_eq!(error.kind, BackendErrorKind::Rejected, "{error}");
+        let second_part = self.part(key, upload, 2, second).await;
+        [first_part, second_part, third_part]
+    }
+
+    /// Completes that leave a part out, or a number, and make nothing.
+    async fn fixed_parts_are_refused(&self) {
+        for (sent, named) in [([1, 2], 1), ([1, 5], 2)] {
+            let key = self.key();
+            let upload = self.backend.create_upload(&key).await;
+            let upload = upload.expect("create upload");
+            let mut parts = Vec::new();
+            for n in sent {
+                let bytes = pattern(PART_BYTES, n.into());
+                parts.push(self.part(&key, &upload, n, &bytes).await);
+            }
+            parts.truncate(named);
+            let completed = self.backend.complete_upload(&key, &upload, &parts).await;
+            let error = completed.expect_err("parts with gaps, or left out");
+            assert_eq!(error.kind, BackendErrorKind::Rejected, "{error}");
+            let aborted = self.backend.abort_upload(&key, &upload).await;
+            aborted.expect("abort");
+            self.expect_absent(&key, "after a complete that was refused")
+                .await;
         }
+    }
+
+    fn expect_unknown(&self, error: &BackendError) {
+        let is_not_found = error.kind == BackendErrorKind::NotFound;
+        let as_known = is_not_found != self.lenience.unknown_upload_any_error;
+        assert!(as_known, "unknown upload: {error}");
     }
 
     /// A repeated Complete either succeeds again or does not know the upload; the object

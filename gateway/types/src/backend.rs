@@ -21,6 +21,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Stores `size` bytes under `key`, durably: when this returns, they survive power loss
     /// as far as the backend can promise it. A body that fails or is cut leaves nothing.
+    ///
+    /// A large body is not polled before the backend knows, as far as it can, that it will
+    /// take it: until then the caller can offer the same body elsewhere.
     async fn put(
         &self,
         key: &BackendKey,

@@ -35,6 +35,9 @@ pub enum Command {
     /// The index.
     #[command(subcommand)]
     Index(IndexCommand),
+    /// The backends.
+    #[command(subcommand)]
+    Backend(BackendCommand),
 }
 
 /// Which configuration.
@@ -157,6 +160,23 @@ pub enum IndexCommand {
         #[arg(long)]
         new_epoch: bool,
         /// Where to.
+        #[command(flatten)]
+        at: Where,
+    },
+}
+
+/// The backends.
+#[derive(Debug, Subcommand)]
+pub enum BackendCommand {
+    /// Take over a backend whose marker names another index. Without `--yes` it only says what
+    /// would happen. No gateway may run on the data folder.
+    Adopt {
+        /// The backend's id in the configuration.
+        id: String,
+        /// Do it.
+        #[arg(long)]
+        yes: bool,
+        /// On behalf of which index.
         #[command(flatten)]
         at: Where,
     },

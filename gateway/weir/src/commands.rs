@@ -13,9 +13,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use weir_types::clock::{Clock, SystemClock};
 use weir_types::entropy::{Entropy, SystemEntropy};
 
+use crate::adopt::Prospect;
 use crate::cli::{
-    Cli, Command, ComponentChoice, ConfigCommand, Explain, IndexCommand, PolicyCommand, Remote,
-    Where,
+    BackendCommand, Cli, Command, ComponentChoice, ConfigCommand, Explain, IndexCommand,
+    PolicyCommand, Remote, Where,
 };
 use crate::client::{self, Asked, Client};
 use crate::config::Finding;
@@ -44,6 +45,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Explain(command) => explain_key(&command),
         Command::Policy(command) => policy(command),
         Command::Index(command) => index(command),
+        Command::Backend(BackendCommand::Adopt { id, yes, at }) => adopt(&id, yes, at),
     };
     match ended {
         Ok(code) => code,
@@ -347,4 +349,37 @@ fn restore(file: &Path, at: Where, new_epoch: bool) -> Ended {
     let target = plan.config.data_dir.join(crate::site::INDEX_FILE);
     let summary = crate::backup::restore(file, &target, new_epoch, &|line| tell(&line))?;
     print(&format!("{summary}\n"))
+}
+
+fn adopt(id: &str, yes: bool, at: Where) -> Ended {
+    let mut plan = planned(at)?;
+    let known: Vec<_> = plan.config.backends.keys().cloned().collect();
+    plan.config.backends.retain(|name, _| name == id);
+    if plan.config.backends.is_empty() {
+        let known = known.join(", ");
+        return Err(Failure::new(format!(
+            "there is no backend {id:?} in the configuration; there are: {known}"
+        )));
+    }
+    // Held to the end: a gateway that runs on the data folder holds it as well.
+    let index = open_existing(&plan)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
+    logs::start(&plan.config.log);
+    runtime()?.block_on(async {
+        let backends = open_backends(&plan.config, &plan.sources, &index, &clock, &entropy)?;
+        for backend in &backends {
+            let prospect = Prospect::look(&index, backend).await?;
+            print(&prospect.to_string())?;
+            if !prospect.is_anothers() {
+                continue;
+            }
+            if !yes {
+                return Err(Failure::new("nothing was changed; to adopt it add --yes"));
+            }
+            prospect.adopt(&backend.owner).await?;
+            print(&format!("backend {id} is this index's now\n"))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    })
 }

@@ -5,6 +5,7 @@
 
 pub mod access_log;
 pub mod admin;
+pub mod adopt;
 pub mod backup;
 pub mod cli;
 mod client;

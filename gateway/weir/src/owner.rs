@@ -1,6 +1,7 @@
 //! A backend belongs to one index: a marker there names the site and the index's epoch, and
 //! nothing is written or deleted before the marker has been seen to be ours.
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use weir_types::backend::{
     Backend, BackendError, BackendErrorKind, BackendPage, BackendPart, BackendUpload, Fetched,
-    OWNER_KEY, Stored,
+    Stored,
 };
 use weir_types::body::PutStream;
 use weir_types::id::{BackendId, BackendKey, PartNumber};
@@ -23,6 +24,12 @@ struct Marker {
     epoch: String,
 }
 
+impl fmt::Display for Marker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "site {:?}, index epoch {:?}", self.site, self.epoch)
+    }
+}
+
 /// What is known about a backend's owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ownership {
@@ -32,6 +39,17 @@ pub enum Ownership {
     Unknown(BackendError),
     /// It belongs to another index. The text says which, and what to do.
     Foreign(String),
+}
+
+/// Whose marker a backend has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// It has none.
+    Nobody,
+    /// Ours.
+    Us,
+    /// Another index's. The text says which.
+    Another(String),
 }
 
 /// A backend that is not written to before its marker is known to be ours. Reads pass: they
@@ -85,40 +103,67 @@ impl Owned {
         }
     }
 
-    async fn ask(&self) -> Result<Result<(), String>, BackendError> {
-        let found = match self.inner.read_owner().await? {
-            Some(found) => found,
-            None => {
-                let ours = serde_json::to_vec(&self.marker).map_err(|error| {
-                    BackendError::new(BackendErrorKind::Rejected, error.to_string())
-                })?;
-                self.inner.write_owner(&ours).await?;
-                // Another gateway may have done the same at this moment: the last one stays.
-                let stands = self.inner.read_owner().await?;
-                stands.ok_or_else(|| {
-                    let message = "the owner marker is gone right after it was written";
-                    BackendError::new(BackendErrorKind::Unavailable, message)
-                })?
-            }
-        };
-        Ok(self.compare(&found))
+    /// Whose marker the backend has now.
+    pub async fn holder(&self) -> Result<Holder, BackendError> {
+        let found = self.inner.read_owner().await?;
+        Ok(found.map_or(Holder::Nobody, |found| self.whose(&found)))
     }
 
-    fn compare(&self, found: &[u8]) -> Result<(), String> {
-        let id = &self.id;
-        let belongs = match serde_json::from_slice::<Marker>(found) {
-            Ok(marker) if marker == self.marker => return Ok(()),
-            Ok(Marker { site, epoch }) => format!("site {site:?}, index epoch {epoch:?}"),
-            Err(_) => "something that this version cannot read".to_owned(),
+    /// Which index we are.
+    pub fn us(&self) -> String {
+        self.marker.to_string()
+    }
+
+    /// Replaces the marker, whosever it is, by ours. The other index, if it is at work, does
+    /// not notice before its next start.
+    pub async fn adopt(&self) -> Result<Holder, BackendError> {
+        let _one_at_a_time = self.asking.lock().await;
+        self.claim().await
+    }
+
+    async fn ask(&self) -> Result<Result<(), String>, BackendError> {
+        let holder = match self.holder().await? {
+            Holder::Nobody => self.claim().await?,
+            holder => holder,
         };
-        let Marker { site, epoch } = &self.marker;
-        Err(format!(
-            "backend {id} belongs to {belongs}; this is site {site:?}, index epoch {epoch:?}. \
-             Nothing is written or deleted there. Give backend {id} another place in the \
-             configuration, or start with the index it belongs to. Only when that index is gone \
-             for good: remove the object {OWNER_KEY} from the backend; what lies there will then \
-             not be known to this gateway"
-        ))
+        Ok(match holder {
+            Holder::Another(other) => Err(self.refusal(&other)),
+            Holder::Us | Holder::Nobody => Ok(()),
+        })
+    }
+
+    /// Writes our marker, and tells whose stands there then.
+    async fn claim(&self) -> Result<Holder, BackendError> {
+        let ours = serde_json::to_vec(&self.marker)
+            .map_err(|error| BackendError::new(BackendErrorKind::Rejected, error.to_string()))?;
+        self.inner.write_owner(&ours).await?;
+        // Another gateway may have done the same at this moment: the last one stays.
+        let stands = self.inner.read_owner().await?;
+        let stands = stands.ok_or_else(|| {
+            let message = "the owner marker is gone right after it was written";
+            BackendError::new(BackendErrorKind::Unavailable, message)
+        })?;
+        Ok(self.whose(&stands))
+    }
+
+    fn whose(&self, found: &[u8]) -> Holder {
+        match serde_json::from_slice::<Marker>(found) {
+            Ok(marker) if marker == self.marker => Holder::Us,
+            Ok(marker) => Holder::Another(marker.to_string()),
+            Err(_) => Holder::Another("something that this version cannot read".to_owned()),
+        }
+    }
+
+    fn refusal(&self, other: &str) -> String {
+        let id = &self.id;
+        format!(
+            "backend {id} belongs to {other}; this is {}. Nothing is written or deleted there. \
+             Give backend {id} another place in the configuration, or start with the index it \
+             belongs to. Only when that index is gone for good, or this one was restored from \
+             its backup: `weir backend adopt {id}` says what lies there and makes it this \
+             index's",
+            self.marker
+        )
     }
 
     async fn must_be_ours(&self) -> Result<(), BackendError> {

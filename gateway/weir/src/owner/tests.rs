@@ -54,7 +54,14 @@ async fn another_index_may_read_and_change_nothing() {
         let Ownership::Foreign(message) = other.ownership().await else {
             panic!("not recognised as foreign");
         };
-        for word in ["disk-a", "\"s\"", "\"e1\"", site, epoch, OWNER_KEY] {
+        for word in [
+            "disk-a",
+            "\"s\"",
+            "\"e1\"",
+            site,
+            epoch,
+            "weir backend adopt",
+        ] {
             assert!(message.contains(word), "{message} lacks {word}");
         }
         assert!(other.head(&key()).await.expect("readable").is_some());
@@ -117,4 +124,38 @@ async fn a_marker_that_cannot_be_read_is_not_ours() {
         owned(&backend, "s", "e1").ownership().await,
         Ownership::Foreign(_)
     ));
+}
+
+#[tokio::test]
+async fn an_adopted_backend_is_ours_and_no_longer_the_others() {
+    for before in [
+        br#"{"site":"s","epoch":"e1"}"#.as_slice(),
+        br#"{"site":"t","epoch":"e2"}"#,
+        b"junk",
+    ] {
+        let backend = MemoryBackend::new();
+        backend.write_owner(before).await.expect("written");
+        let us = owned(&backend, "s", "e2");
+        assert!(matches!(us.holder().await, Ok(Holder::Another(_))));
+        assert_eq!(
+            us.put(&key(), 1, body()).await.err().map(|e| e.kind),
+            Some(Denied)
+        );
+
+        assert_eq!(us.adopt().await.expect("answered"), Holder::Us);
+        assert_eq!(us.holder().await.expect("answered"), Holder::Us);
+        us.put(&key(), 1, body()).await.expect("ours");
+        for (site, epoch) in [("s", "e1"), ("t", "e2")] {
+            let other = owned(&backend, site, epoch);
+            assert!(matches!(other.ownership().await, Ownership::Foreign(_)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn to_look_for_the_holder_claims_nothing() {
+    let backend = MemoryBackend::new();
+    let us = owned(&backend, "s", "e1");
+    assert_eq!(us.holder().await.expect("answered"), Holder::Nobody);
+    assert_eq!(backend.read_owner().await.expect("answered"), None);
 }

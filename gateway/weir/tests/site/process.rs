@@ -187,6 +187,63 @@ fn a_site_is_served_asked_and_stopped() {
 }
 
 #[test]
+fn backends_of_a_lost_index_are_adopted() {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let folder = scratch.path();
+    Serving::start(folder).stop();
+    std::fs::remove_file(folder.join("weir-data/index.redb")).expect("removed");
+    let marker = || std::fs::read(folder.join("weir-data/disk-a/w1-owner")).expect("a marker");
+    let old = marker();
+    for (arguments, code, wanted) in [
+        (&["serve"][..], 1, "weir backend adopt disk-a"),
+        (
+            &["backend", "adopt", "nosuch", "--yes"],
+            1,
+            "there are: disk-a, disk-b, disk-c",
+        ),
+        (&["backend", "adopt", "disk-a"], 1, "nothing was changed"),
+    ] {
+        check(folder, arguments, code, wanted);
+        assert_eq!(marker(), old, "{arguments:?}");
+    }
+    let adopted = run(folder, &["backend", "adopt", "disk-a", "--yes"]);
+    assert!(adopted.status.success(), "{adopted:?}");
+    let (told, log) = (adopted.stdout, adopted.stderr);
+    let told = String::from_utf8(told).expect("text");
+    for wanted in ["its marker names  site", "0 copies", "is this index's now"] {
+        assert!(told.contains(wanted), "{wanted:?} is missing: {told}");
+    }
+    let log = String::from_utf8(log).expect("text");
+    let line = log.lines().last().expect("a line");
+    let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+    assert_eq!(line["message"], "backend adopted");
+    let old: serde_json::Value = serde_json::from_slice(&old).expect("JSON");
+    let epoch = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
+    assert!(
+        epoch(&line["from"]).contains(&epoch(&old["epoch"])),
+        "{line}"
+    );
+    assert!(
+        !epoch(&line["to"]).contains(&epoch(&old["epoch"])),
+        "{line}"
+    );
+
+    check(folder, &["backend", "adopt", "disk-a"], 0, "It is ours");
+    for id in ["disk-b", "disk-c"] {
+        let arguments = ["backend", "adopt", id, "--yes"];
+        check(folder, &arguments, 0, "is this index's now");
+    }
+    let serving = Serving::start(folder);
+    check(
+        folder,
+        &["backend", "adopt", "disk-a", "--yes"],
+        1,
+        "in use by another process",
+    );
+    serving.stop();
+}
+
+#[test]
 fn a_configuration_is_checked_as_a_whole() {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let text = "colour = 1\n[s3]\nlisten = [\"localhost:1\"]\nregoin = \"x\"\n\

@@ -12,9 +12,11 @@ pub(crate) mod park;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use tokio::time::timeout;
 use weir_types::backend::{BackendError, BackendErrorKind, Fetched};
 use weir_types::body::{
     ExpectedChecksum, ExpectedDigests, Frame, GetStream, IncomingBody, ReplyStream,
@@ -32,6 +34,9 @@ use choice::Choice;
 use layout::{Block, Layout};
 use lease::Lease;
 use park::Parkable;
+
+/// How long a copy may take to give the background a block of 256 KiB: about 4 KiB/s.
+const BLOCK_MAX: Duration = Duration::from_secs(60);
 
 /// CRCs are read from the index for so many blocks at a time: 16 MiB of data.
 const CRCS_AT_ONCE: usize = 64;
@@ -57,6 +62,21 @@ impl Gateway {
             .await
     }
 
+    /// The same for the background, which has few hands: a copy that does not give a block
+    /// within [`BLOCK_MAX`] is given up for another.
+    pub(crate) async fn read_blob_briskly(
+        self: &Arc<Self>,
+        blob: BlobRecord,
+        range: Range<u64>,
+    ) -> Result<ReplyStream> {
+        if range.is_empty() {
+            return Ok(stream::empty().boxed());
+        }
+        let mut reader = BlobReader::new(self, blob, range, Arc::default());
+        reader.block_within = Some(BLOCK_MAX);
+        Box::new(reader).open_stream().await
+    }
+
     /// The same for all of a blob that is not empty, at this one copy and no other: to find
     /// out whether the copy is right.
     pub(crate) async fn read_copy(
@@ -69,6 +89,7 @@ impl Gateway {
             ..blob.clone()
         };
         let mut reader = BlobReader::new(self, alone, 0..blob.size, Arc::new(Trace::default()));
+        reader.block_within = Some(BLOCK_MAX);
         reader.fails_over = false;
         Box::new(reader).open_stream().await
     }
@@ -111,6 +132,8 @@ struct BlobReader {
     asked_again: bool,
     /// Whether copies that were not known when the read began may serve it.
     fails_over: bool,
+    /// How long a copy may take for one block.
+    block_within: Option<Duration>,
     _lease: Lease,
 }
 
@@ -153,6 +176,7 @@ impl BlobReader {
             failed: false,
             asked_again: false,
             fails_over: true,
+            block_within: None,
             _lease: lease,
         }
     }
@@ -196,7 +220,23 @@ impl BlobReader {
                 Some(source) => source,
                 None => self.open().await?,
             };
-            match take_block(source, until - self.fetch.start, crc).await {
+            let length = until - self.fetch.start;
+            let taken = match self.block_within {
+                None => take_block(source, length, crc).await,
+                Some(limit) => {
+                    let copy = source.copy.clone();
+                    match timeout(limit, take_block(source, length, crc)).await {
+                        Ok(taken) => taken,
+                        Err(_elapsed) => {
+                            let slow = "a block did not come in time";
+                            let error = BackendError::new(BackendErrorKind::Unavailable, slow);
+                            self.give_up(&copy, &error);
+                            continue;
+                        }
+                    }
+                }
+            };
+            match taken {
                 Ok((source, chunks)) => {
                     self.queue(chunks, self.fetch.start);
                     self.fetch.start = until;
@@ -407,5 +447,7 @@ async fn take_block(
     }
 }
 
+#[cfg(test)]
+mod pace_tests;
 #[cfg(test)]
 mod tests;

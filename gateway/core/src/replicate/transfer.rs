@@ -14,7 +14,7 @@ use super::job::Job;
 use crate::backends::BackendHandle;
 use crate::ingest::Ingest;
 use crate::object::read::incoming;
-use crate::observe::{OperationClass, Trace};
+use crate::observe::OperationClass;
 
 /// Pieces that a large blob of one segment is cut into, unless they would be too many.
 const PIECE_BYTES: u64 = 1024 * 1024 * 1024;
@@ -140,9 +140,7 @@ impl Job {
         md5: Option<[u8; 16]>,
     ) -> Result<PutStream, BackendError> {
         let size = range.end - range.start;
-        let opened = self
-            .gateway
-            .read_blob(blob.clone(), range, Arc::new(Trace::default()));
+        let opened = self.gateway.read_blob_briskly(blob.clone(), range);
         let stream = opened
             .await
             .map_err(|error: Error| BackendError::source(error))?;

@@ -18,6 +18,7 @@ use crate::backends::Backends;
 use crate::decide::Placer;
 use crate::object::Parking;
 use crate::observe::Observer;
+use crate::replicate::ageing::Ageing;
 use crate::settings::Settings;
 
 /// What a gateway is put together from.
@@ -61,6 +62,8 @@ pub struct Gateway {
     pub(crate) long_operations: Arc<Semaphore>,
     /// Intents whose writer is alive in this process: the reaper leaves them alone.
     pub(crate) live_intents: DashSet<IntentId>,
+    /// How old things are.
+    pub(crate) ageing: Ageing,
     /// Blobs that are being read, with the number of readers: the cleaner leaves them alone.
     pub(crate) leases: DashMap<BlobId, u32>,
     /// Open reads, each of which gives its backend up while its client stalls.
@@ -89,6 +92,7 @@ impl Gateway {
             settings: parts.settings,
             site,
             live_intents: DashSet::new(),
+            ageing: Ageing::default(),
             leases: DashMap::new(),
             parking: Parking::new(),
             upload_locks: DashMap::new(),

@@ -10,6 +10,7 @@
 //! Requests of clients never wait for the background: it has slots of its own.
 
 mod abort;
+pub(crate) mod ageing;
 mod arrivals;
 mod clean;
 mod complete;

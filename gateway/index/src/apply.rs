@@ -13,6 +13,8 @@ mod version;
 use weir_types::index::{Applied, IndexError, Mutation, Refusal};
 use weir_types::record::Work;
 
+use crate::rows;
+use crate::store::Table;
 use crate::txn::Txn;
 
 /// Applies one mutation. On an error the caller takes back what was changed so far.
@@ -122,6 +124,10 @@ pub(crate) fn apply(txn: &mut Txn<'_>, mutation: Mutation) -> Result<Applied, In
             not_before,
             error,
         } => done(outbox::defer(txn, id, not_before, error)),
+        Mutation::NoteClock(note) => {
+            txn.put(Table::Meta, rows::CLOCK.to_vec(), &note);
+            Ok(Applied::Done)
+        }
         Mutation::Expire { before, limit } => {
             let more = expire::expire(txn, before, limit)?;
             Ok(Applied::Expired { more })
@@ -159,6 +165,7 @@ pub(crate) fn takes_space(mutation: &Mutation) -> bool {
         | Mutation::FinishAbort { .. }
         | Mutation::FinishWork { .. }
         | Mutation::DeferWork { .. }
+        | Mutation::NoteClock(_)
         | Mutation::Expire { .. } => false,
     }
 }

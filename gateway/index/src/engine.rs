@@ -12,7 +12,7 @@ use weir_types::id::{
     UploadId,
 };
 use weir_types::index::{
-    Applied, DuePosition, Index, IndexError, IndexIdentity, ListPage, ListQuery, Lookup, Mutation,
+    Applied, ClockNote, DuePosition, Index, IndexError, IndexIdentity, ListPage, ListQuery, Lookup, Mutation,
     OutboxStats, PartsPage, UploadsPage, UploadsQuery,
 };
 use weir_types::record::{
@@ -309,6 +309,11 @@ impl<S: Store> Index for StoreIndex<S> {
 
     async fn ledger(&self) -> Result<Vec<(BackendId, LedgerRecord)>, IndexError> {
         self.read(|reader| query::ledger(reader))
+    }
+
+    async fn clock_note(&self) -> Result<ClockNote, IndexError> {
+        let note = self.row(Table::Meta, rows::CLOCK)?;
+        Ok(note.unwrap_or_default())
     }
 
     async fn work(&self, id: OutboxId) -> Result<Option<OutboxEntry>, IndexError> {

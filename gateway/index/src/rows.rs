@@ -20,6 +20,9 @@ pub(crate) const IDENTITY: &[u8] = b"identity";
 /// Row of `meta` with the [`Counters`].
 pub(crate) const COUNTERS: &[u8] = b"counters";
 
+/// Row of `meta` with the [`weir_types::index::ClockNote`], once there is one.
+pub(crate) const CLOCK: &[u8] = b"clock";
+
 /// Which index this is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {

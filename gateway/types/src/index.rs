@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 pub use mutation::{Applied, CommitContent, CommitVersion, Mutation, Refusal, WriteConditions};
 pub use query::{
-    DuePosition, IndexIdentity, ListEntry, ListPage, ListQuery, Lookup, OutboxStats, PartsPage,
+    ClockNote, DuePosition, IndexIdentity, ListEntry, ListPage, ListQuery, Lookup, OutboxStats, PartsPage,
     UploadsPage, UploadsQuery,
 };
 
@@ -162,6 +162,9 @@ pub trait Index: Send + Sync + 'static {
 
     /// What lies on each backend.
     async fn ledger(&self) -> Result<Vec<(BackendId, LedgerRecord)>, IndexError>;
+
+    /// What was noted of the clock; the default when nothing was.
+    async fn clock_note(&self) -> Result<ClockNote, IndexError>;
 
     /// One outbox entry.
     async fn work(&self, id: OutboxId) -> Result<Option<OutboxEntry>, IndexError>;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use weir_types::backend::BackendError;
+use weir_types::clock::Timestamp;
 use weir_types::id::IntentId;
 use weir_types::index::Mutation;
 use weir_types::record::{Intent, IntentPurpose, IntentState};
@@ -39,6 +40,7 @@ impl Job {
             .await
             .map_err(failed)?;
         self.gateway.crash.pass("discard:deleted").await;
+        let last_look_at = self.ripe_at(last_look_at);
         if self.gateway.now() < last_look_at {
             return Err(Halt::Until(last_look_at));
         }
@@ -46,6 +48,18 @@ impl Job {
             .await?;
         self.gateway.crash.pass("discard:dropped").await;
         Ok(())
+    }
+
+    /// When a write that was under way when the intent was condemned has landed or never will,
+    /// by a clock that may leap.
+    fn ripe_at(&self, last_look_at: Timestamp) -> Timestamp {
+        let since = self.entry.created_at;
+        let age = last_look_at.since(since);
+        if age.is_zero() {
+            return last_look_at;
+        }
+        let gateway = &self.gateway;
+        gateway.ageing.ripe_here_at(since, age, gateway.now())
     }
 
     /// Whether somebody may be reading from these bytes: those of a copy that was taken off
@@ -101,7 +115,7 @@ impl Job {
     }
 }
 
-fn condemned(intent: Intent) -> Option<(Intent, weir_types::clock::Timestamp)> {
+fn condemned(intent: Intent) -> Option<(Intent, Timestamp)> {
     match intent.state {
         IntentState::Condemned { last_look_at } => Some((intent, last_look_at)),
         IntentState::Open => None,

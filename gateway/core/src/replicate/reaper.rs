@@ -45,10 +45,34 @@ pub(super) async fn run(gateway: Arc<Gateway>, mut stop: watch::Receiver<bool>) 
 }
 
 async fn round(gateway: &Gateway, orphaned_after: Duration) -> Result<(), IndexError> {
+    watch_clock(gateway).await?;
     condemn_orphans(gateway, orphaned_after).await?;
     abort_stale_uploads(gateway).await?;
+    expire(gateway).await
+}
+
+/// Watches the clock from the first round on, and notes what it shows.
+async fn watch_clock(gateway: &Gateway) -> Result<(), IndexError> {
+    let Gateway { ageing, index, .. } = gateway;
+    if !ageing.has_begun() {
+        let settings = &gateway.settings;
+        let shortest = settings.upload_age_max.min(settings.memory_of_deletes);
+        let noted = index.clock_note().await?;
+        ageing.begin(noted, gateway.now(), shortest / 2);
+    }
+    if let Some(note) = ageing.to_note(gateway.now()) {
+        index.apply(Mutation::NoteClock(note)).await?;
+    }
+    Ok(())
+}
+
+/// What was there before this time has this `age`; `None` when nothing has.
+fn older_than(gateway: &Gateway, age: Duration) -> Option<Timestamp> {
     let now = gateway.now();
-    expire(gateway, now).await
+    let oldest = Timestamp::from_millis(0);
+    (now >= gateway.ageing.ripe_at(oldest, age, now))
+        .then(|| earlier(now, age))
+        .flatten()
 }
 
 /// Condemns open intents that no writer holds and that are at least `age` old.
@@ -104,7 +128,7 @@ async fn is_orphan(gateway: &Gateway, intent: &Intent) -> Result<bool, IndexErro
 async fn abort_stale_uploads(gateway: &Gateway) -> Result<(), IndexError> {
     loop {
         let now = gateway.now();
-        let Some(before) = earlier(now, gateway.settings.upload_age_max) else {
+        let Some(before) = older_than(gateway, gateway.settings.upload_age_max) else {
             return Ok(());
         };
         let stale: Vec<UploadId> = gateway.index.stale_uploads(before, PAGE).await?;
@@ -129,8 +153,8 @@ async fn abort_stale_uploads(gateway: &Gateway) -> Result<(), IndexError> {
 
 /// Forgets all that has served its time. Rests between transactions for as long as they take,
 /// so that at most half of the index's time is spent on it.
-async fn expire(gateway: &Gateway, now: Timestamp) -> Result<(), IndexError> {
-    let Some(before) = earlier(now, gateway.settings.memory_of_deletes) else {
+async fn expire(gateway: &Gateway) -> Result<(), IndexError> {
+    let Some(before) = older_than(gateway, gateway.settings.memory_of_deletes) else {
         return Ok(());
     };
     loop {

@@ -2,6 +2,7 @@
 //! backends that can be killed, starved and corrupted.
 
 mod background;
+mod clock;
 mod crash;
 mod first_copy;
 mod model;

@@ -8,6 +8,7 @@ use crate::id::{
     BackendId, BlobId, BucketName, Incarnation, IntentId, ObjectKey, OutboxId, PartNumber,
     Principal, Seq, UploadId,
 };
+use crate::index::ClockNote;
 use crate::record::{
     BlobRecord, BucketRecord, CopyRecord, CopyState, Intent, PartRecord, UploadRecord,
     VersionRecord, Work,
@@ -239,6 +240,9 @@ pub enum Mutation {
         /// What went wrong; counts as an attempt when given.
         error: Option<String>,
     },
+
+    /// Notes what the clock shows.
+    NoteClock(ClockNote),
 
     /// Forgets tombstones and finished uploads from before `before`, at most `limit` of each.
     /// → [`Applied::Expired`]

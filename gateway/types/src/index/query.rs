@@ -1,6 +1,9 @@
 //! Questions to the index, and answers.
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Timestamp;
+use crate::codec::Record;
 use crate::id::{Incarnation, ObjectKey, OutboxId, SiteId, UploadId};
 use crate::record::{
     BlobRecord, BucketRecord, OutboxEntry, PartRecord, UploadRecord, VersionRecord,
@@ -145,4 +148,18 @@ impl DuePosition {
             id: OutboxId(self.id.0.saturating_add(1)),
         }
     }
+}
+
+/// What is remembered of the wall clock, so that a leap is noticed over a restart too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockNote {
+    /// What it showed when it was last noted.
+    pub seen: Timestamp,
+    /// What it showed after it had last leapt ahead.
+    pub leapt: Timestamp,
+}
+
+impl Record for ClockNote {
+    const NAME: &'static str = "clock note";
+    const VERSION: u8 = 1;
 }

@@ -11,7 +11,7 @@ use weir_types::id::{
     BackendId, BlobId, BucketName, Incarnation, IntentId, ObjectKey, OutboxId, PartNumber, UploadId,
 };
 use weir_types::index::{
-    Applied, DuePosition, Index, IndexError, IndexIdentity, ListPage, ListQuery, Lookup, Mutation,
+    Applied, ClockNote, DuePosition, Index, IndexError, IndexIdentity, ListPage, ListQuery, Lookup, Mutation,
     OutboxStats, PartsPage, UploadsPage, UploadsQuery,
 };
 use weir_types::record::{
@@ -97,5 +97,6 @@ pass_on! {
     parts(upload: UploadId, after: u16, limit: usize) -> PartsPage;
     completed(upload: UploadId) -> Option<(Incarnation, ObjectKey, VersionRecord)>;
     ledger() -> Vec<(BackendId, LedgerRecord)>;
+    clock_note() -> ClockNote;
     work(id: OutboxId) -> Option<OutboxEntry>;
 }

@@ -230,7 +230,7 @@ impl World {
             .expect("a runtime without input and output starts");
         runtime.block_on(async {
             let clock = Arc::new(PausedClock {
-                base_ms: self.wall_ms.get(),
+                base_ms: AtomicU64::new(self.wall_ms.get()),
                 origin: Instant::now(),
             });
             let life = self.open(crash, Arc::clone(&clock));
@@ -342,6 +342,18 @@ impl Life {
         self.clock.now()
     }
 
+    /// Sets the clock on the wall ahead, while no time passes.
+    pub(crate) fn set_ahead(&self, span: Duration) {
+        let span = u64::try_from(span.as_millis()).expect("a span of some years at most");
+        self.clock.base_ms.fetch_add(span, Ordering::SeqCst);
+    }
+
+    /// Sets it back.
+    pub(crate) fn set_back(&self, span: Duration) {
+        let span = u64::try_from(span.as_millis()).expect("a span of some years at most");
+        self.clock.base_ms.fetch_sub(span, Ordering::SeqCst);
+    }
+
     /// Makes the bucket that clients use, unless it is there.
     pub(crate) async fn make_bucket(&self) {
         let create = Mutation::CreateBucket {
@@ -383,13 +395,14 @@ impl TestIndex {
 
 /// Wall-clock time that follows the runtime's paused clock.
 struct PausedClock {
-    base_ms: u64,
+    base_ms: AtomicU64,
     origin: Instant,
 }
 
 impl Clock for PausedClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.base_ms).plus(Instant::now() - self.origin)
+        let base = Timestamp::from_millis(self.base_ms.load(Ordering::SeqCst));
+        base.plus(Instant::now() - self.origin)
     }
 }
 

@@ -218,3 +218,6 @@ pub(super) fn weight(entry: &OutboxEntry, now: Timestamp) -> u64 {
     };
     bytes / (1 + now.since(entry.created_at).as_secs())
 }
+
+#[cfg(test)]
+mod tests;

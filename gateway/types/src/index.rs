@@ -13,8 +13,8 @@ use tokio::sync::watch;
 
 pub use mutation::{Applied, CommitContent, CommitVersion, Mutation, Refusal, WriteConditions};
 pub use query::{
-    ClockNote, DuePosition, IndexIdentity, ListEntry, ListPage, ListQuery, Lookup, OutboxStats, PartsPage,
-    UploadsPage, UploadsQuery,
+    ClockNote, DuePosition, IndexIdentity, ListEntry, ListPage, ListQuery, Lookup, OutboxStats,
+    PartsPage, UploadsPage, UploadsQuery,
 };
 
 use crate::clock::Timestamp;

@@ -11,8 +11,8 @@ use weir_types::id::{
     BackendId, BlobId, BucketName, Incarnation, IntentId, ObjectKey, OutboxId, PartNumber, UploadId,
 };
 use weir_types::index::{
-    Applied, ClockNote, DuePosition, Index, IndexError, IndexIdentity, ListPage, ListQuery, Lookup, Mutation,
-    OutboxStats, PartsPage, UploadsPage, UploadsQuery,
+    Applied, ClockNote, DuePosition, Index, IndexError, IndexIdentity, ListPage, ListQuery, Lookup,
+    Mutation, OutboxStats, PartsPage, UploadsPage, UploadsQuery,
 };
 use weir_types::record::{
     BlobRecord, BucketRecord, CopyRecord, Intent, LedgerRecord, OutboxEntry, Tombstone,

@@ -6,12 +6,13 @@ use std::thread;
 
 use parking_lot::Mutex;
 
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use crate::answer::printable;
 use crate::bindings::{PlacementPolicy, PlacementPolicyPre};
 use crate::check;
+use crate::compiler::Compiler;
 use crate::error::LoadError;
 use crate::guest::GuestState;
 use crate::limits::{Allocation, Limits};
@@ -22,6 +23,7 @@ pub(crate) struct Runtime {
     pub(crate) engine: Engine,
     pub(crate) linker: Linker<GuestState>,
     pub(crate) limits: Limits,
+    compiler: Compiler,
     /// What is compiled now, by SHA-256 of the component: one plugin that
     /// serves several bindings, or gets other settings, is compiled once.
     compiled: Mutex<HashMap<[u8; 32], Weak<Compiled>>>,
@@ -50,6 +52,7 @@ impl Runtime {
                 }
             })?;
         Ok(Self {
+            compiler: Compiler::start(engine.clone())?,
             engine,
             linker,
             limits,
@@ -57,7 +60,8 @@ impl Runtime {
         })
     }
 
-    /// Compiles a component and checks that it is a policy.
+    /// Compiles a component and checks that it is a policy. Blocks until those that were asked
+    /// for before are done.
     pub(crate) fn compile(&self, component: &[u8]) -> Result<Arc<Compiled>, LoadError> {
         let limit = self.limits.component_bytes_max;
         if component.len() > limit {
@@ -70,7 +74,9 @@ impl Runtime {
         if let Some(compiled) = self.compiled.lock().get(&digest).and_then(Weak::upgrade) {
             return Ok(compiled);
         }
-        let component = Component::from_binary(&self.engine, component)
+        let component = self
+            .compiler
+            .compile(component)
             .map_err(|error| LoadError::Invalid(one_line(&error)))?;
         check::check(&self.engine, &component)?;
         let pre = self

@@ -18,6 +18,7 @@ pub mod api;
 mod bindings;
 pub mod builtin;
 mod check;
+mod compiler;
 mod engine;
 mod error;
 mod guest;

@@ -292,7 +292,9 @@ impl Dispatcher {
     }
 
     fn may_look(&self) -> bool {
-        (self.stale || self.arrivals.has_more()) && Instant::now() >= self.next_look_at()
+        // First, because it may be the present, which must not have passed when it is compared.
+        let look_at = self.next_look_at();
+        (self.stale || self.arrivals.has_more()) && Instant::now() >= look_at
     }
 
     fn next_look_at(&self) -> Instant {

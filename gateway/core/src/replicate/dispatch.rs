@@ -42,9 +42,12 @@ const ASK_EVERY: Duration = Duration::from_millis(500);
 /// New entries are looked for at least this often, whatever the clock does.
 const LOOK_AT_LEAST: Duration = Duration::from_secs(30);
 
-/// The whole outbox is looked through this often, so that an entry that was overlooked for
+/// The whole outbox is looked through after this, so that an entry that was overlooked for
 /// any reason is found.
-const LOOK_THROUGH_EVERY: Duration = Duration::from_secs(600);
+const LOOK_THROUGH_EVERY: Duration = Duration::from_secs(60);
+
+/// The same, for each page of it: looking through a long one is work.
+const LOOK_THROUGH_PER_PAGE: Duration = Duration::from_millis(500);
 
 /// A clock that shows less than it showed by more than this was set back.
 const SET_BACK_MIN: Duration = Duration::from_secs(1);
@@ -107,6 +110,8 @@ struct Dispatcher {
     looked_at: Option<Instant>,
     next_page_at: Instant,
     look_through_at: Instant,
+    /// Pages read of the outbox since it is being looked through.
+    pages_through: u32,
     /// The latest time that the clock has shown, until it is set back.
     latest: Timestamp,
     /// What a clock that was set back has left in the future is read from here, to there.
@@ -135,6 +140,7 @@ impl Dispatcher {
             looked_at: None,
             next_page_at: now,
             look_through_at: now,
+            pages_through: 0,
         }
     }
 
@@ -192,6 +198,7 @@ impl Dispatcher {
         self.mind_the_clock();
         if Instant::now() >= self.look_through_at {
             self.look_through_at = Instant::now() + LOOK_THROUGH_EVERY;
+            self.pages_through = 0;
             self.held.look_through();
             if self.stranded.is_none() {
                 self.stranded = Some(self.beyond_any_pause());
@@ -287,6 +294,11 @@ impl Dispatcher {
         self.held
             .read(&wait, last.map(|last| DuePosition::of(last).next()));
         self.took_page(page.len() == limit);
+        if wait == Wait::Look {
+            self.pages_through += 1;
+            let pause = LOOK_THROUGH_EVERY.max(LOOK_THROUGH_PER_PAGE * self.pages_through);
+            self.look_through_at = Instant::now() + pause;
+        }
         self.get_ready(page);
         Ok(true)
     }
@@ -313,10 +325,10 @@ impl Dispatcher {
     /// Reads what is new.
     async fn look(&mut self) -> Result<(), IndexError> {
         let now = self.gateway.now();
-        let from = self.arrivals.next_page(now);
+        let from = self.arrivals.next_page();
         let mut page = self.gateway.index.due_from(from, now, PAGE).await?;
         self.took_page(page.len() == PAGE);
-        self.arrivals.take(&mut page, PAGE);
+        self.arrivals.take(&mut page, now, PAGE);
         self.get_ready(page);
         self.stale = false;
         self.looked_at = Some(Instant::now());

@@ -24,6 +24,8 @@ mod repair;
 mod replica;
 mod transfer;
 
+pub use complete::finish_accepted;
+
 use std::sync::Arc;
 
 use tokio::sync::watch;

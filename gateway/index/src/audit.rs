@@ -190,14 +190,21 @@ fn outbox(reader: &dyn Reader, audit: &mut Audit) -> Result<(), IndexError> {
 fn uploads(reader: &dyn Reader, audit: &mut Audit) -> Result<HashSet<BlobId>, IndexError> {
     let mut known: HashSet<UploadId> = HashSet::new();
     let mut blobs = HashSet::new();
-    let mut open = 0;
+    let (mut open, mut completing) = (0, 0);
     each::<UploadRecord>(reader, audit, Table::Uploads, |audit, _, upload| {
         let id = upload.upload_id;
         known.insert(id);
         blobs.insert(upload.blob);
+        let by_key = keys::upload_key(upload.incarnation, upload.key.as_str(), id);
+        if matches!(upload.state, UploadState::Completing { .. }) {
+            completing += 1;
+            let listed = reader.get(Table::Completing, &by_key)?.is_some();
+            audit.expect(listed, || {
+                format!("upload {id} is completing and not listed")
+            });
+        }
         if upload.state == UploadState::Open {
             open += 1;
-            let by_key = keys::upload_key(upload.incarnation, upload.key.as_str(), id);
             let by_age = keys::upload_age(upload.created_at, id);
             let listed = reader.get(Table::UploadKeys, &by_key)?.is_some()
                 && reader.get(Table::UploadAges, &by_age)?.is_some();
@@ -205,10 +212,17 @@ fn uploads(reader: &dyn Reader, audit: &mut Audit) -> Result<HashSet<BlobId>, In
         }
         Ok(())
     })?;
-    for table in [Table::UploadKeys, Table::UploadAges] {
+    for (table, state, uploads) in [
+        (Table::UploadKeys, "open", open),
+        (Table::UploadAges, "open", open),
+        (Table::Completing, "completing", completing),
+    ] {
         let listed = count(reader, audit, table)?;
-        audit.expect(listed == open, || {
-            format!("{open} uploads are open, {listed} are in {}", table.name())
+        audit.expect(listed == uploads, || {
+            format!(
+                "{uploads} uploads are {state}, {listed} are in {}",
+                table.name()
+            )
         });
     }
     each::<PartRecord>(reader, audit, Table::Parts, |audit, key, part| {

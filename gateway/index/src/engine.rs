@@ -12,8 +12,8 @@ use weir_types::id::{
     UploadId,
 };
 use weir_types::index::{
-    Applied, ClockNote, DuePosition, Index, IndexError, IndexIdentity, ListPage, ListQuery, Lookup, Mutation,
-    OutboxStats, PartsPage, UploadsPage, UploadsQuery,
+    Applied, ClockNote, DuePosition, Index, IndexError, IndexIdentity, ListPage, ListQuery, Lookup,
+    Mutation, OutboxStats, PartsPage, UploadsPage, UploadsQuery,
 };
 use weir_types::record::{
     BlobRecord, BucketRecord, CopyRecord, Intent, LedgerRecord, OutboxEntry, Tombstone,
@@ -280,6 +280,10 @@ impl<S: Store> Index for StoreIndex<S> {
 
     async fn uploads(&self, query: UploadsQuery) -> Result<UploadsPage, IndexError> {
         self.read(|reader| query::uploads(reader, &query))
+    }
+
+    async fn completing_uploads(&self, limit: usize) -> Result<Vec<UploadId>, IndexError> {
+        self.read(|reader| query::completing_uploads(reader, limit))
     }
 
     async fn stale_uploads(

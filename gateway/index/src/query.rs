@@ -11,7 +11,7 @@ use weir_types::record::{
 };
 
 pub(crate) use list::list;
-pub(crate) use uploads::{stale_uploads, uploads};
+pub(crate) use uploads::{completing_uploads, stale_uploads, uploads};
 pub(crate) use work::{due_from, next_due, outbox_stats};
 
 use crate::keys;

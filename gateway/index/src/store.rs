@@ -74,6 +74,8 @@ tables! {
     CompletedAges = 17 "completed ages";
     /// backend → ledger.
     Ledger = 18 "ledger";
+    /// incarnation, key, NUL, upload: completing uploads by key.
+    Completing = 19 "completing uploads";
 }
 
 impl Table {

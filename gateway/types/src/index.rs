@@ -138,6 +138,9 @@ pub trait Index: Send + Sync + 'static {
     /// Open uploads of a bucket in order of key and upload id.
     async fn uploads(&self, query: UploadsQuery) -> Result<UploadsPage, IndexError>;
 
+    /// Uploads whose Complete was accepted and is not committed yet: for a start after a crash.
+    async fn completing_uploads(&self, limit: usize) -> Result<Vec<UploadId>, IndexError>;
+
     /// Open uploads of all buckets that were started before `before`: for the reaper.
     async fn stale_uploads(
         &self,

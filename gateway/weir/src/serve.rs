@@ -103,6 +103,9 @@ impl Running {
 
         let site = Arc::new(Site::open(config, &sources, Some(&generated.root), index).await?);
         let config = &site.config;
+        replicate::finish_accepted(&site.gateway, ACCEPTED_WAIT_MAX)
+            .await
+            .map_err(Failure::of)?;
         let background = replicate::run(&site.gateway);
         let draining = Arc::new(AtomicBool::new(false));
         let counts = (Arc::new(Counts::default()), Arc::new(Counts::default()));
@@ -231,6 +234,9 @@ async fn close(index: Arc<EmbeddedIndex>) {
         tracing::error!(%error, "closing the index ended abnormally");
     }
 }
+
+/// A start waits this long for uploads that were accepted before the stop to be finished.
+const ACCEPTED_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// How long dropped work may hold on to the index, and how often it is looked at.
 const CLOSE_WAIT: Duration = Duration::from_secs(10);

@@ -20,8 +20,7 @@ pub(super) fn create(txn: &mut Txn<'_>, upload: &UploadRecord) -> Result<(), Ind
         intent::require_open(txn, leg.intent)?;
     }
     let id = upload.upload_id;
-    let by_key = keys::upload_key(upload.incarnation, upload.key.as_str(), id);
-    txn.put_key(Table::UploadKeys, by_key);
+    txn.put_key(Table::UploadKeys, by_key(upload));
     txn.put_key(Table::UploadAges, keys::upload_age(upload.created_at, id));
     put(txn, upload);
     Ok(())
@@ -31,7 +30,7 @@ pub(super) fn begin_complete(
     txn: &mut Txn<'_>,
     id: UploadId,
     parts: &[(PartNumber, ETag)],
-    draft: Box<VersionRecord>,
+    mut draft: Box<VersionRecord>,
     conditions: &WriteConditions,
     now: Timestamp,
     resume_at: Timestamp,
@@ -60,6 +59,8 @@ pub(super) fn begin_complete(
     version::check(conditions, current.as_ref())?;
 
     close(txn, &upload);
+    txn.put_key(Table::Completing, by_key(&upload));
+    draft.seq = txn.next_seq();
     upload.state = UploadState::Completing {
         parts: numbers,
         draft,
@@ -85,7 +86,9 @@ pub(super) fn abort(
     };
     match upload.state {
         UploadState::Open => close(txn, &upload),
-        UploadState::Completing { .. } if !only_open => {}
+        UploadState::Completing { .. } if !only_open => {
+            txn.delete(Table::Completing, by_key(&upload));
+        }
         UploadState::Completing { .. } | UploadState::Aborting => {
             return refuse(Refusal::NoSuchUpload);
         }
@@ -126,7 +129,11 @@ pub(super) fn become_blob(
     copies: Vec<CopyRecord>,
     now: Timestamp,
 ) -> Result<VersionRecord, IndexError> {
-    let Some(UploadRecord {
+    let Some(upload) = find(txn, id)? else {
+        return refuse(Refusal::NoSuchUpload);
+    };
+    txn.delete(Table::Completing, by_key(&upload));
+    let UploadRecord {
         blob,
         placement,
         legs,
@@ -137,7 +144,7 @@ pub(super) fn become_blob(
                 ..
             },
         ..
-    }) = find(txn, id)?
+    } = upload
     else {
         return refuse(Refusal::NoSuchUpload);
     };
@@ -247,9 +254,27 @@ fn require_parts(
 /// An upload that no longer takes parts leaves the tables of open ones.
 fn close(txn: &mut Txn<'_>, upload: &UploadRecord) {
     let id = upload.upload_id;
-    let by_key = keys::upload_key(upload.incarnation, upload.key.as_str(), id);
-    txn.delete(Table::UploadKeys, by_key);
+    txn.delete(Table::UploadKeys, by_key(upload));
     txn.delete(Table::UploadAges, keys::upload_age(upload.created_at, id));
+}
+
+/// Whether a Complete that was accepted for this key is still to be committed.
+pub(super) fn is_completing(
+    txn: &Txn<'_>,
+    bucket: Incarnation,
+    key: &ObjectKey,
+) -> Result<bool, IndexError> {
+    let of_key = keys::uploads_of(bucket, key.as_str());
+    let mut found = false;
+    rows::scan_prefix(txn, Table::Completing, &of_key, &of_key, &mut |_, _| {
+        found = true;
+        Ok(false)
+    })?;
+    Ok(found)
+}
+
+fn by_key(upload: &UploadRecord) -> Vec<u8> {
+    keys::upload_key(upload.incarnation, upload.key.as_str(), upload.upload_id)
 }
 
 fn find(txn: &Txn<'_>, id: UploadId) -> Result<Option<UploadRecord>, IndexError> {

@@ -2,7 +2,7 @@
 
 use weir_types::clock::Timestamp;
 use weir_types::etag::ETag;
-use weir_types::id::{BucketName, Incarnation, IntentId, ObjectKey, PartNumber};
+use weir_types::id::{BucketName, Incarnation, IntentId, ObjectKey, PartNumber, Seq};
 use weir_types::index::{
     Applied, CommitContent, CommitVersion, IndexError, Refusal, WriteConditions,
 };
@@ -33,7 +33,7 @@ pub(super) fn commit(txn: &mut Txn<'_>, commit: CommitVersion) -> Result<Applied
     let before = current(txn, incarnation, &key)?;
     check(&conditions, before.as_ref())?;
 
-    let mut finished = None;
+    let mut accepted = None;
     let mut version = match content {
         CommitContent::New {
             blob,
@@ -51,15 +51,25 @@ pub(super) fn commit(txn: &mut Txn<'_>, commit: CommitVersion) -> Result<Applied
             VersionRecord { blob, ..draft }
         }
         CommitContent::Upload { upload, copies } => {
-            finished = Some(upload);
-            upload::become_blob(txn, upload, copies, now)?
+            let version = upload::become_blob(txn, upload, copies, now)?;
+            accepted = Some((upload, version.seq));
+            version
         }
     };
     version.seq = txn.next_seq();
     version.hlc = txn.next_hlc(now);
     version.site = txn.site().clone();
-    if let Some(upload) = finished {
+    if let Some((upload, seq)) = accepted {
         upload::remember(txn, upload, incarnation, &key, &version, now);
+        // A Complete takes its place among the writes when it is accepted. What was
+        // acknowledged since then stays, however late the upload is finished.
+        if is_changed_since(txn, incarnation, &key, seq, before.as_ref())? {
+            copy::unshare(txn, version.blob, now, clean_at)?;
+            return Ok(Applied::Committed {
+                version: Box::new(version),
+                superseded: false,
+            });
+        }
     }
 
     txn.put(
@@ -97,18 +107,17 @@ pub(super) fn delete_current(
         before.as_ref(),
     )?;
     let Some(before) = before else {
+        // A Complete that was accepted before must not bring the key back after.
+        if upload::is_completing(txn, bucket.incarnation, key)? {
+            bury(txn, bucket.incarnation, key.as_str(), now)?;
+        }
         return Ok(Applied::Deleted { seq: None });
     };
-    let row = keys::object(bucket.incarnation, key.as_str());
-    let tombstone = Tombstone {
-        seq: txn.next_seq(),
-        hlc: txn.next_hlc(now),
-        site: txn.site().clone(),
-    };
-    let age = keys::tombstone_age(tombstone.hlc.wall_ms, bucket.incarnation, key.as_str());
-    txn.delete(Table::Current, row.clone());
-    txn.put(Table::Tombstones, row, &tombstone);
-    txn.put_key(Table::TombstoneAges, age);
+    let tombstone = bury(txn, bucket.incarnation, key.as_str(), now)?;
+    txn.delete(
+        Table::Current,
+        keys::object(bucket.incarnation, key.as_str()),
+    );
     copy::unshare(txn, before.blob, now, clean_at)?;
     Ok(Applied::Deleted {
         seq: Some(tombstone.seq),
@@ -174,6 +183,45 @@ pub(super) fn consume_intents(
         return refuse(Refusal::IntentGone);
     }
     intents.iter().try_for_each(|id| intent::drop(txn, *id))
+}
+
+/// Whether a key was written or deleted after `seq`; never for an acceptance that an older
+/// gateway noted without its place.
+fn is_changed_since(
+    txn: &Txn<'_>,
+    bucket: Incarnation,
+    key: &ObjectKey,
+    seq: Seq,
+    current: Option<&VersionRecord>,
+) -> Result<bool, IndexError> {
+    if seq == Seq::default() {
+        return Ok(false);
+    }
+    if let Some(current) = current {
+        return Ok(current.seq > seq);
+    }
+    let row = keys::object(bucket, key.as_str());
+    let tombstone = txn.read::<Tombstone>(Table::Tombstones, &row)?;
+    Ok(tombstone.is_some_and(|tombstone| tombstone.seq > seq))
+}
+
+/// Writes a tombstone.
+fn bury(
+    txn: &mut Txn<'_>,
+    bucket: Incarnation,
+    key: &str,
+    now: Timestamp,
+) -> Result<Tombstone, IndexError> {
+    forget_tombstone(txn, bucket, key)?;
+    let tombstone = Tombstone {
+        seq: txn.next_seq(),
+        hlc: txn.next_hlc(now),
+        site: txn.site().clone(),
+    };
+    let age = keys::tombstone_age(tombstone.hlc.wall_ms, bucket, key);
+    txn.put(Table::Tombstones, keys::object(bucket, key), &tombstone);
+    txn.put_key(Table::TombstoneAges, age);
+    Ok(tombstone)
 }
 
 /// A key that has a current version is not deleted.

@@ -23,6 +23,8 @@ fn busy() -> (MemoryStore, MemoryIndex) {
         create_upload("d", 5),
         vec![put_part(5, 1, 9, 1, vec![1]), begin_complete(5, &[(1, 1)])],
         vec![Mutation::CommitVersion(Box::new(commit_upload("d", 5)))],
+        create_upload("e", 6),
+        vec![put_part(6, 1, 9, 1, vec![1]), begin_complete(6, &[(1, 1)])],
     ];
     for mutation in mutations.into_iter().flatten() {
         must(&index, mutation);
@@ -64,6 +66,7 @@ fn a_missing_row_is_noticed_in_every_table() {
         (Table::Uploads, "belongs to no upload"),
         (Table::UploadKeys, "is open and not listed"),
         (Table::UploadAges, "is open and not listed"),
+        (Table::Completing, "is completing and not listed"),
         (Table::Completed, "0 records have 1 rows in completed ages"),
         (
             Table::CompletedAges,

@@ -73,6 +73,25 @@ fn start(fold: &Fold<'_>, query: &UploadsQuery) -> Option<Vec<u8>> {
     Some(row)
 }
 
+/// See [`weir_types::index::Index::completing_uploads`].
+pub(crate) fn completing_uploads(
+    reader: &dyn Reader,
+    limit: usize,
+) -> Result<Vec<UploadId>, IndexError> {
+    let mut found = Vec::new();
+    reader.scan(Table::Completing, &[], &mut |row, _| {
+        if found.len() >= limit {
+            return Ok(Step::Stop);
+        }
+        let id = row
+            .last_chunk::<16>()
+            .ok_or_else(|| rows::damaged("a completing upload's key cannot be read"))?;
+        found.push(UploadId(u128::from_be_bytes(*id)));
+        Ok(Step::Next)
+    })?;
+    Ok(found)
+}
+
 /// See [`weir_types::index::Index::stale_uploads`].
 pub(crate) fn stale_uploads(
     reader: &dyn Reader,

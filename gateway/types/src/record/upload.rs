@@ -81,7 +81,9 @@ pub enum UploadState {
     Completing {
         /// Chosen parts in order.
         parts: Vec<PartNumber>,
-        /// The version that the commit will make visible (its `seq` and `hlc` are assigned then).
+        /// The version that the commit will make visible. Its `seq` is the place of the
+        /// acceptance among the writes: should its key be written or deleted after that and
+        /// before the commit, the commit leaves the key as it is.
         draft: Box<VersionRecord>,
         /// What the client's conditions were: they must still hold at the commit, also when
         /// the background makes it.

@@ -93,6 +93,7 @@ pass_on! {
     outbox_stats() -> OutboxStats;
     upload(upload: UploadId) -> Option<UploadRecord>;
     uploads(query: UploadsQuery) -> UploadsPage;
+    completing_uploads(limit: usize) -> Vec<UploadId>;
     stale_uploads(before: Timestamp, limit: usize) -> Vec<UploadId>;
     parts(upload: UploadId, after: u16, limit: usize) -> PartsPage;
     completed(upload: UploadId) -> Option<(Incarnation, ObjectKey, VersionRecord)>;

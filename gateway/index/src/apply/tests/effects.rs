@@ -739,3 +739,95 @@ fn all_of_many_are_applied_in_order_and_answered_one_by_one() {
     ));
     audit(&index, "all");
 }
+
+#[test]
+fn a_complete_takes_its_place_when_it_is_accepted() {
+    let before = |number: u32| put("a", number);
+    // What stood there before, what is done between the acceptance and the commit, and which
+    // blob the key shows in the end.
+    type Case = (
+        &'static str,
+        Vec<Vec<Mutation>>,
+        Vec<Vec<Mutation>>,
+        Option<u32>,
+    );
+    let cases: Vec<Case> = vec![
+        ("nothing", vec![], vec![], Some(1)),
+        ("an older version", vec![before(2)], vec![], Some(1)),
+        (
+            "deleted before",
+            vec![before(2), vec![delete("a")]],
+            vec![],
+            Some(1),
+        ),
+        ("another key is written", vec![], vec![put("b", 3)], Some(1)),
+        (
+            "another key is deleted",
+            vec![put("b", 3)],
+            vec![vec![delete("b")]],
+            Some(1),
+        ),
+        ("written", vec![], vec![put("a", 3)], Some(3)),
+        ("overwritten", vec![before(2)], vec![put("a", 3)], Some(3)),
+        ("deleted", vec![before(2)], vec![vec![delete("a")]], None),
+        (
+            "deleted though nothing was there",
+            vec![],
+            vec![vec![delete("a")]],
+            None,
+        ),
+        (
+            "deleted twice",
+            vec![before(2), vec![delete("a")]],
+            vec![vec![delete("a"), delete("a")]],
+            None,
+        ),
+        (
+            "written and deleted",
+            vec![],
+            vec![put("a", 3), vec![delete("a")]],
+            None,
+        ),
+        (
+            "deleted and written",
+            vec![before(2)],
+            vec![vec![delete("a")], put("a", 3)],
+            Some(3),
+        ),
+    ];
+    for (name, first, meanwhile, shown) in cases {
+        let mut history = first;
+        history.push(create_upload("a", 1));
+        history.push(vec![
+            put_part(1, 1, 10, 1, vec![5]),
+            begin_complete(1, &[(1, 1)]),
+        ]);
+        let index = given(history);
+        let completing = || wait(index.completing_uploads(9)).expect("readable");
+        assert_eq!(completing(), [upload_id(1)], "{name}");
+        meanwhile
+            .into_iter()
+            .flatten()
+            .for_each(|m| drop(must(&index, m)));
+        must(
+            &index,
+            Mutation::CommitVersion(Box::new(commit_upload("a", 1))),
+        );
+        audit(&index, name);
+        let found = wait(index.lookup(&bucket_name(), &key("a"))).expect("readable");
+        let found = found.version.map(|version| version.blob);
+        assert_eq!(found, shown.map(blob_id), "{name}");
+        let is_kept = blob(&index, 1).is_some_and(|blob| blob.refs == 1);
+        assert_eq!(is_kept, shown == Some(1), "{name}");
+        let cleaned = work(&index)
+            .iter()
+            .any(|(work, _)| *work == Work::Clean { blob: blob_id(1) });
+        assert_eq!(cleaned, !is_kept, "{name}");
+        assert!(
+            wait(index.completed(upload_id(1)))
+                .expect("readable")
+                .is_some()
+        );
+        assert_eq!(completing(), [], "{name}");
+    }
+}

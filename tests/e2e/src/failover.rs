@@ -40,11 +40,13 @@ const SMALL_PAUSE: Duration = Duration::from_millis(20);
 const RESTORE_LIMIT: Duration = Duration::from_secs(120);
 /// A client that gets nothing for so long has failed.
 const SILENCE_MAX: Duration = Duration::from_secs(120);
-/// Reads that are being opened at one time.
-const OPENING_READERS: usize = 32;
+/// Reads that are opened, and after the kill read to their end, at one time. All others take a
+/// little now and then: two thousand at full speed want more memory for sockets than a small
+/// machine's kernel has.
+const READERS_AT_ONCE: usize = 64;
 /// Readers are added in groups of this size until one server serves enough.
 const READERS_ADDED: usize = 100;
-/// How often a reader takes bytes before the kill: a client that takes none is given up.
+/// How often a waiting reader takes bytes: a client that takes none is given up.
 const SIP_EVERY: Duration = Duration::from_secs(2);
 /// What a reader's connection holds of what it has not taken yet.
 const RECEIVE_BUFFER_BYTES: usize = 64 << 10;
@@ -158,7 +160,7 @@ impl Storm {
             client: client.holding_at_most(RECEIVE_BUFFER_BYTES),
             large_bytes,
             opened: Arc::default(),
-            turns: Arc::new(Semaphore::new(OPENING_READERS)),
+            turns: Arc::new(Semaphore::new(READERS_AT_ONCE)),
             killed: Arc::new(AtomicBool::new(false)),
             over: Arc::new(AtomicBool::new(false)),
             large: JoinSet::new(),
@@ -217,14 +219,24 @@ impl Storm {
             let (mut body, mut read) = open(&client, number, &turns).await?;
             opened.fetch_add(1, Ordering::SeqCst);
             let mut sipped = Instant::now();
-            while !killed.load(Ordering::SeqCst) {
+            let _turn = loop {
                 sleep(Duration::from_millis(10)).await;
+                if killed.load(Ordering::SeqCst)
+                    && let Ok(turn) = turns.try_acquire()
+                {
+                    break turn;
+                }
                 if sipped.elapsed() >= SIP_EVERY {
                     sipped = Instant::now();
-                    let sip = next(&mut body, number, read).await?;
-                    read += sip.ok_or("the bytes ended before the kill")?;
+                    match next(&mut body, number, read).await? {
+                        Some(sip) => read += sip,
+                        None if killed.load(Ordering::SeqCst) => {
+                            break turns.acquire().await.map_err(|e| e.to_string())?;
+                        }
+                        None => return Err("the bytes ended before the kill".to_owned()),
+                    }
                 }
-            }
+            };
             read_on(body, number, read, large_bytes).await
         });
     }

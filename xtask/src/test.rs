@@ -54,7 +54,7 @@ pub(crate) fn run(wanted: &[String]) -> Result<()> {
                 })
             }),
             Action::Check(check) => run_check(name, check),
-            Action::Own(run) => run(),
+            Action::Own(run) => run().inspect_err(|problem| eprintln!("{name}: {problem}")),
         };
         if outcome.is_err() {
             failed.push(name);
@@ -106,6 +106,7 @@ fn steps() -> Vec<(&'static str, Action)> {
             Action::Run(Duration::from_secs(900), Box::new(verify_plugins)),
         ),
         ("generated", Action::Check(generated)),
+        ("mutants", Action::Check(crate::mutants::check)),
         ("deny", Action::Check(deny)),
         ("test", cargo(1800, ["test", "--release", "--workspace"])),
         ("conformance", Action::Own(conformance::run)),

@@ -74,7 +74,7 @@ labels! {
         Denied = "denied",
         /// [`BackendErrorKind::Throttled`].
         Throttled = "throttled",
-        /// [`BackendErrorKind::Full`].
+        /// [`BackendErrorKind::Full`] and [`BackendErrorKind::DoesNotFit`].
         Full = "full",
         /// [`BackendErrorKind::Unavailable`].
         Unavailable = "unavailable",
@@ -94,7 +94,7 @@ impl From<BackendErrorKind> for Outcome {
             BackendErrorKind::Rejected => Self::Rejected,
             BackendErrorKind::Denied => Self::Denied,
             BackendErrorKind::Throttled => Self::Throttled,
-            BackendErrorKind::Full => Self::Full,
+            BackendErrorKind::Full | BackendErrorKind::DoesNotFit => Self::Full,
             BackendErrorKind::Unavailable => Self::Unavailable,
             BackendErrorKind::Corrupt => Self::Corrupt,
             BackendErrorKind::Source => Self::Source,

@@ -6,12 +6,16 @@ use weir_types::codec::Record;
 use weir_types::entropy::Entropy;
 use weir_types::id::SiteId;
 use weir_types::index::{IndexError, IndexIdentity};
+use weir_types::record::{UploadRecord, UploadState};
 
+use crate::keys;
 use crate::rows::{self, Identity};
-use crate::store::{Changes, CommitError, Reader, Store, Table};
+use crate::store::{Changes, CommitError, Reader, Step, Store, Table};
 
 /// Version of the tables' layout. A binary refuses a newer one.
-pub const FORMAT_VERSION: u32 = 1;
+///
+/// Version 2 lists completing uploads by key.
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Why an index was not opened. The text is fit to be shown to an operator.
 #[derive(Debug, thiserror::Error)]
@@ -92,16 +96,50 @@ pub(crate) fn admit(
                 epoch: identity.epoch,
             })
         }
-        (Some(_), Some(identity)) if identity.site == site => Ok(IndexIdentity {
-            site,
-            epoch: identity.epoch,
-        }),
+        (Some(found), Some(identity)) if identity.site == site => {
+            if found != FORMAT_VERSION.to_be_bytes() {
+                migrate(store)?;
+            }
+            Ok(IndexIdentity {
+                site,
+                epoch: identity.epoch,
+            })
+        }
         (Some(_), Some(identity)) => Err(OpenError::OtherSite {
             found: identity.site,
             wanted: site,
         }),
         _ => Err(OpenError::Damaged("format or identity is missing".into())),
     }
+}
+
+/// Brings an index of an older format to this one, in one step.
+fn migrate(store: &impl Store) -> Result<(), OpenError> {
+    let mut changes = Changes::default();
+    let snapshot = store.snapshot()?;
+    snapshot.scan(Table::Uploads, &[], &mut |_, row| {
+        let upload = UploadRecord::decode(row).map_err(|e| rows::damaged(&e.to_string()))?;
+        if matches!(upload.state, UploadState::Completing { .. }) {
+            let UploadRecord {
+                incarnation,
+                key,
+                upload_id,
+                ..
+            } = upload;
+            let row = keys::upload_key(incarnation, key.as_str(), upload_id);
+            changes.set(Table::Completing, row, Some(Vec::new()));
+        }
+        Ok(Step::Next)
+    })?;
+    drop(snapshot);
+    let format = FORMAT_VERSION.to_be_bytes().to_vec();
+    changes.set(Table::Meta, rows::FORMAT.to_vec(), Some(format));
+    store.commit(&changes)?;
+    tracing::info!(
+        format = FORMAT_VERSION,
+        "the index was brought to a newer format"
+    );
+    Ok(())
 }
 
 /// Refuses a format that is newer than this binary, or unreadable.

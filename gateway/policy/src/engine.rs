@@ -119,6 +119,8 @@ fn config(limits: &Limits) -> Config {
     config.epoch_interruption(true);
     config.max_wasm_stack(limits.stack_bytes_max);
     config.cranelift_opt_level(OptLevel::Speed);
+    // One thread compiles: see `compiler`.
+    config.parallel_compilation(false);
     // Backtraces of stripped guests say nothing, and cost at every trap.
     config.wasm_backtrace_max_frames(None);
     if let Allocation::Pooling { instances_max } = limits.allocation {

@@ -204,6 +204,8 @@ pub enum BackendErrorKind {
     Throttled,
     /// There is no room left (quota, ENOSPC).
     Full,
+    /// There is no room for this body: an answer. A smaller one may fit.
+    DoesNotFit,
     /// Not reached, timed out, cut off, or a 5xx.
     Unavailable,
     /// It answered, but with something other than what was stored or promised.
@@ -251,7 +253,10 @@ impl BackendError {
     pub fn is_failure(&self) -> bool {
         !matches!(
             self.kind,
-            BackendErrorKind::NotFound | BackendErrorKind::Rejected | BackendErrorKind::Source
+            BackendErrorKind::NotFound
+                | BackendErrorKind::Rejected
+                | BackendErrorKind::DoesNotFit
+                | BackendErrorKind::Source
         )
     }
 }

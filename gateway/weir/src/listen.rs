@@ -55,8 +55,10 @@ pub struct Limits {
     /// For a connection that has no request in progress after the first, until the header
     /// section of the next has arrived.
     pub idle_timeout: Duration,
-    /// For a reader that takes nothing.
+    /// For a request body that does not arrive.
     pub stall_timeout: Duration,
+    /// For a reader that takes nothing.
+    pub response_stall_timeout: Duration,
     /// Rate below which a body is given up.
     pub body_bytes_per_second_min: u64,
     /// Header section.

@@ -311,6 +311,7 @@ fn limits(config: &S3Config) -> Limits {
         header_timeout: ms(config.header_timeout_ms),
         idle_timeout: ms(config.idle_timeout_ms),
         stall_timeout: ms(config.stall_timeout_ms),
+        response_stall_timeout: ms(config.response_stall_timeout_ms),
         body_bytes_per_second_min: config.body_bytes_per_second_min,
         header_bytes_max: config.header_bytes_max,
         header_count_max: config.header_count_max,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use weir_types::ErrorCode;
-use weir_types::backend::BackendError;
+use weir_types::backend::{BackendError, BackendErrorKind};
 use weir_types::body::PutStream;
 
 use super::layer::{FileLayer, LayerFile};
@@ -38,7 +38,15 @@ impl TempFile {
     /// Sets room aside for all that will be in it.
     fn allocate(&mut self, bytes: u64) -> Result<(), BackendError> {
         let allocated = self.file.allocate(bytes);
-        allocated.map_err(|e| io_error("allocate", &e))
+        allocated.map_err(|e| {
+            let mut error = io_error("allocate", &e);
+            if error.kind == BackendErrorKind::Full {
+                // There may be room for others: that this one is too large says nothing
+                // against the directory.
+                error.kind = BackendErrorKind::DoesNotFit;
+            }
+            error
+        })
     }
 
     /// Writes at the end.

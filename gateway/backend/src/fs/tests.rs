@@ -235,7 +235,7 @@ async fn a_full_disk_refuses_a_large_body_before_it_is_read() {
     let disk = SimFs::new();
     let backend = sim(&disk);
     disk.set_bytes_max(Some(1_000_000));
-    refuses_unread(&backend, BackendErrorKind::Full).await;
+    refuses_unread(&backend, BackendErrorKind::DoesNotFit).await;
     // What was set aside for a body that failed is free again.
     disk.set_bytes_max(Some(1 << 20));
     let (short, _) = watched(500_000);

@@ -87,7 +87,8 @@ impl S3Backend {
     }
 
     async fn probe_part(&self) -> Result<bool, BackendError> {
-        for left in self.list_uploads(PROBE_KEY, LEFT_MAX).await? {
+        let left = self.list_uploads(PROBE_KEY, LEFT_MAX).await?;
+        for left in left.iter().filter(|left| left.key == PROBE_KEY) {
             self.abort(&left.key, &left.upload).await?;
         }
         let upload = self.start_upload(PROBE_KEY).await?;

@@ -76,17 +76,10 @@ impl Gateway {
         let nothing = Box::pin(futures_util::stream::empty());
         let put = handle.backend().put(&key, 0, nothing);
         let put = handle.call("put", CLASS, put).await;
-        let removed = put.is_ok() && {
-            let delete = handle.backend().delete(&key);
-            handle.call("delete", CLASS, delete).await.is_ok()
-        };
-        if removed {
-            let intents = vec![intent];
-            self.index.apply(Mutation::DropIntents { intents }).await?;
-            guard.committed();
-        } else {
-            guard.condemn().await;
-        }
+        tracing::debug!(backend = %handle.id(), taken = put.is_ok(), "probed with an empty object");
+        // Like any write that is given up it is removed at once, and again when it can no
+        // longer land late.
+        guard.condemn().await;
         Ok(())
     }
 }

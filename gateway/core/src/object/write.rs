@@ -363,7 +363,7 @@ impl Source {
 pub(crate) fn client_error(error: &BackendError) -> Error {
     match error.kind {
         BackendErrorKind::Throttled => ErrorCode::SlowDown.into(),
-        BackendErrorKind::Full => Error::new(
+        BackendErrorKind::Full | BackendErrorKind::DoesNotFit => Error::new(
             ErrorCode::QuotaExceeded,
             "The backends that this object may lie on are full.",
         ),

@@ -66,7 +66,10 @@ impl Job {
     /// its blob while that is being read. A blob that is read all the time would never let go
     /// of them, so readers are waited for only as long as one can reasonably take.
     fn may_be_read(&self, intent: &Intent) -> bool {
+        // An intent that was made when its bytes were condemned stands for a copy; any other
+        // replica never became one.
         intent.purpose == IntentPurpose::Replica
+            && intent.created_at == self.entry.created_at
             && self.gateway.leases.contains_key(&intent.blob)
             && self.gateway.now().since(intent.created_at) < READERS_MAX
     }

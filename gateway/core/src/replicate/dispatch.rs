@@ -108,6 +108,8 @@ struct Dispatcher {
     /// There may be new entries.
     stale: bool,
     looked_at: Option<Instant>,
+    /// The time of the last look by the wall clock.
+    read_until: Timestamp,
     next_page_at: Instant,
     look_through_at: Instant,
     /// Pages read of the outbox since it is being looked through.
@@ -138,6 +140,7 @@ impl Dispatcher {
             known: HashSet::new(),
             stale: true,
             looked_at: None,
+            read_until: latest,
             next_page_at: now,
             look_through_at: now,
             pages_through: 0,
@@ -331,6 +334,7 @@ impl Dispatcher {
         self.arrivals.take(&mut page, now, PAGE);
         self.get_ready(page);
         self.stale = false;
+        self.read_until = now;
         self.looked_at = Some(Instant::now());
         Ok(())
     }
@@ -344,8 +348,13 @@ impl Dispatcher {
     async fn next_wake(&self) -> Result<Instant, IndexError> {
         let now = Instant::now();
         let wall = self.gateway.now();
-        let due = self.gateway.index.next_due(wall).await?;
-        let mut pause = due.map_or(LOOK_AT_LEAST, |due| due.since(wall));
+        // What came due since the last look was not read by it.
+        let due = self.gateway.index.next_due(self.read_until).await?;
+        let mut pause = match due {
+            Some(due) if due <= wall => self.next_look_at() - now,
+            Some(due) => due.since(wall),
+            None => LOOK_AT_LEAST,
+        };
         if self.stale || self.arrivals.has_more() {
             pause = pause.min(self.next_look_at() - now);
         }

@@ -56,13 +56,16 @@ pub(super) fn commit(txn: &mut Txn<'_>, commit: CommitVersion) -> Result<Applied
             version
         }
     };
-    version.seq = txn.next_seq();
+    // A Complete takes its place among the writes when it is accepted.
+    let place = accepted.map_or(Seq::default(), |(_, seq)| seq);
+    if place == Seq::default() {
+        version.seq = txn.next_seq();
+    }
     version.hlc = txn.next_hlc(now);
     version.site = txn.site().clone();
     if let Some((upload, seq)) = accepted {
         upload::remember(txn, upload, incarnation, &key, &version, now);
-        // A Complete takes its place among the writes when it is accepted. What was
-        // acknowledged since then stays, however late the upload is finished.
+        // What was acknowledged since then stays, however late the upload is finished.
         if is_changed_since(txn, incarnation, &key, seq, before.as_ref())? {
             copy::unshare(txn, version.blob, now, clean_at)?;
             return Ok(Applied::Committed {

@@ -96,16 +96,10 @@ fn another_site_and_a_newer_format_are_refused() {
     changes.set(Table::Meta, rows::IDENTITY.to_vec(), Some(vec![99]));
     store.commit(&changes).expect("memory does not fail");
     let refused = over(store, "here").expect_err("too new");
-    assert!(
-        matches!(
-            refused,
-            OpenError::TooNew {
-                found: 2,
-                newest: 1
-            }
-        ),
-        "{refused}"
-    );
+    let OpenError::TooNew { found, newest } = refused else {
+        panic!("{refused}")
+    };
+    assert_eq!((found, newest), (FORMAT_VERSION + 1, FORMAT_VERSION));
 }
 
 #[test]
@@ -131,4 +125,34 @@ fn a_clone_of_a_memory_store_is_what_a_restart_finds() {
     drop(first);
     let second = over(store, "here").expect("the same index");
     assert_eq!(wait(second.bucket(&bucket.name)), Ok(Some(bucket)));
+}
+
+#[test]
+fn an_older_index_is_brought_to_this_format() {
+    let store = MemoryStore::default();
+    let index = over(store.clone(), "here").expect("a new index");
+    let identity = index.identity();
+    let completing = [
+        vec![create_bucket()],
+        create_upload("a", 1),
+        create_upload("b", 2),
+        vec![put_part(1, 1, 9, 1, vec![1]), begin_complete(1, &[(1, 1)])],
+    ];
+    for mutation in completing.into_iter().flatten() {
+        must(&index, mutation);
+    }
+    let now = dump(&index);
+    drop(index);
+    let mut older = Changes::default();
+    let format = 1_u32.to_be_bytes().to_vec();
+    older.set(Table::Meta, rows::FORMAT.to_vec(), Some(format));
+    for (table, key, _) in now.iter().filter(|row| row.0 == Table::Completing) {
+        older.set(*table, key.clone(), None);
+    }
+    store.commit(&older).expect("memory does not fail");
+
+    let index = over(store, "here").expect("an older index opens");
+    assert_eq!(index.identity(), identity);
+    assert!(dump(&index) == now);
+    audit(&index, "brought to this format");
 }

@@ -128,9 +128,11 @@ config_table! {
         header_timeout_ms: u64 = 15_000, SOME;
         /// Between requests a connection is closed after this.
         idle_timeout_ms: u64 = 60_000, SOME;
-        /// A request body or a reader of an answer that makes no progress for this long is
-        /// given up.
+        /// A request body that makes no progress for this long is given up.
         stall_timeout_ms: u64 = 30_000, SOME;
+        /// A reader of an answer that takes nothing for this long is given up. The system
+        /// buffers megabytes for a connection: a slow reader takes its bytes in large steps.
+        response_stall_timeout_ms: u64 = 300_000, SOME;
         /// A request body must arrive at this rate at least, averaged over the time spent
         /// waiting for it once that exceeds `stall_timeout_ms`.
         body_bytes_per_second_min: u64 = 512, ANY;

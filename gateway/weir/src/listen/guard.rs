@@ -133,7 +133,7 @@ impl<S> GuardedIo<S> {
             header_timeout: limits.header_timeout,
             idle_timeout: limits.idle_timeout,
             idle,
-            stall_timeout: limits.stall_timeout,
+            stall_timeout: limits.response_stall_timeout,
             stall: None,
         }
     }

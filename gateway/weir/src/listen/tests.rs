@@ -41,6 +41,7 @@ fn limits() -> Limits {
         header_timeout: 15 * second,
         idle_timeout: 60 * second,
         stall_timeout: 30 * second,
+        response_stall_timeout: 30 * second,
         body_bytes_per_second_min: 100,
         header_bytes_max: 8192,
         header_count_max: 20,

@@ -173,6 +173,17 @@ impl Parkable {
     }
 }
 
+impl Drop for Parkable {
+    /// What the backend is to wake holds the body, and the body holds that: without this a
+    /// reader that goes away while it waits would leave both behind.
+    fn drop(&mut self) {
+        if let Self::Held { held, .. } = self {
+            let body = held.body.lock().take();
+            drop(body);
+        }
+    }
+}
+
 impl Stream for Parkable {
     type Item = Result<Bytes, BackendError>;
 

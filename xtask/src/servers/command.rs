@@ -49,6 +49,8 @@ pub(super) fn serve(kind: Kind, python: &Python, folder: &Path, ports: &[u16]) -
             command
                 .args(["--config", "/dev/null", "--cache-dir"])
                 .arg(folder.join("cache"))
+                // By default it reads 16 MiB ahead for each open read.
+                .args(["--buffer-size", "128Ki"])
                 .args(["serve", "s3", "--addr"])
                 .arg(format!("127.0.0.1:{}", ports[0]))
                 .args(["--auth-key", &format!("{ACCESS_KEY},{SECRET_KEY}")])

@@ -244,12 +244,11 @@ impl LayerFile for OpenFile {
         Ok(self.fs.enter()?.disk.file(self.inode)?.len() as u64)
     }
 
-    fn allocate(&mut self, bytes: u64) -> io::Result<()> {
-        let bytes = usize::try_from(bytes).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    fn allocate(&mut self, until: u64, free: u64) -> io::Result<()> {
+        let until = usize::try_from(until).map_err(|_| io::ErrorKind::FileTooLarge)?;
         let mut shared = self.fs.enter()?;
-        let room = shared.disk.file(self.inode)?.room();
-        shared.reserve(bytes.saturating_sub(room) as u64)?;
-        shared.disk.file_mut(self.inode)?.allocate(bytes);
+        shared.reserve(free)?;
+        shared.disk.file_mut(self.inode)?.allocate(until);
         Ok(())
     }
 

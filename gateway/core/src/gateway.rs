@@ -162,6 +162,7 @@ fn refusal_code(refusal: Refusal) -> ErrorCode {
         Refusal::BucketNotEmpty | Refusal::TooManyUploads => ErrorCode::BucketNotEmpty,
         Refusal::NoSuchKey => ErrorCode::NoSuchKey,
         Refusal::PreconditionFailed => ErrorCode::PreconditionFailed,
+        Refusal::Conflict => ErrorCode::ConditionalRequestConflict,
         Refusal::NoSuchUpload => ErrorCode::NoSuchUpload,
         Refusal::InvalidPart => ErrorCode::InvalidPart,
         // Another actor was faster; the same request made again sees the new state.

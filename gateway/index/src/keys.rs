@@ -110,12 +110,14 @@ pub(crate) fn upload(upload: UploadId) -> Vec<u8> {
 
 /// An upload by its key.
 pub(crate) fn upload_key(bucket: Incarnation, key: &str, upload: UploadId) -> Vec<u8> {
-    join(&[&uploads_of(bucket, key), &upload.0.to_be_bytes()])
+    let of_key = uploads_of(&object(bucket, key));
+    join(&[&of_key, &upload.0.to_be_bytes()])
 }
 
-/// What all [`upload_key`]s of one key begin with, and no others: keys have no NUL.
-pub(crate) fn uploads_of(bucket: Incarnation, key: &str) -> Vec<u8> {
-    join(&[&bucket.0.to_be_bytes(), key.as_bytes(), &[0]])
+/// What all [`upload_key`]s of the key of an [`object`] begin with, and no others: keys have no
+/// NUL.
+pub(crate) fn uploads_of(object: &[u8]) -> Vec<u8> {
+    join(&[object, &[0]])
 }
 
 /// Reads what follows the bucket in [`upload_key`].

@@ -62,10 +62,10 @@ pub trait LayerFile: Send + Sync + 'static {
         Ok(self.len()? == 0)
     }
 
-    /// Sets room for `bytes` aside, counted from the start; length and content stay as they
-    /// are. Fails when there is not as much, and succeeds where the file system knows no such
-    /// thing. Makes nothing durable.
-    fn allocate(&mut self, bytes: u64) -> io::Result<()>;
+    /// Sets room aside up to `until`, counted from the start; length and content stay as they
+    /// are. Fails when fewer than `free` bytes are free, and succeeds where the file system
+    /// knows no such thing. Makes nothing durable.
+    fn allocate(&mut self, until: u64, free: u64) -> io::Result<()>;
 
     /// Writes all chunks at the end.
     fn append(&mut self, chunks: &[Bytes]) -> io::Result<()>;

@@ -166,15 +166,15 @@ impl LayerFile for RealFile {
         Ok(self.0.metadata()?.len())
     }
 
-    fn allocate(&mut self, bytes: u64) -> io::Result<()> {
+    fn allocate(&mut self, until: u64, free: u64) -> io::Result<()> {
         // A file system hands out what it has before it says that it is too little, and others'
         // writes would fail meanwhile. Those that do not know their size say that it is 0.
         let space = rustix::fs::fstatvfs(&self.0)?;
-        if space.f_blocks > 0 && space.f_bavail.saturating_mul(space.f_frsize) < bytes {
+        if space.f_blocks > 0 && space.f_bavail.saturating_mul(space.f_frsize) < free {
             return Err(io::ErrorKind::StorageFull.into());
         }
         loop {
-            match rustix::fs::fallocate(&self.0, FallocateFlags::KEEP_SIZE, 0, bytes) {
+            match rustix::fs::fallocate(&self.0, FallocateFlags::KEEP_SIZE, 0, until) {
                 Err(Errno::INTR) => {}
                 Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(()),
                 Err(e) => return Err(e.into()),

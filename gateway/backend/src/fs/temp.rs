@@ -16,11 +16,19 @@ use crate::io_error::io_error;
 /// hold at most two such pieces.
 const PIECE_BYTES: usize = 256 << 10;
 
+/// Room set aside ahead of the bytes that have come.
+const ALLOCATED_AHEAD_BYTES: u64 = 64 << 20;
+
 /// A file in the folder of temporary files; removed when it is dropped before it was moved.
 pub(super) struct TempFile {
     layer: Arc<dyn FileLayer>,
     path: Option<String>,
     file: Box<dyn LayerFile>,
+    /// Bytes that will be in it, when room is set aside for them.
+    whole: u64,
+    /// Bytes that room is set aside for, or that are there.
+    allocated: u64,
+    written: u64,
 }
 
 impl TempFile {
@@ -32,14 +40,17 @@ impl TempFile {
             layer,
             path: Some(path),
             file,
+            whole: 0,
+            allocated: 0,
+            written: 0,
         })
     }
 
-    /// Sets room aside for all that will be in it.
-    fn allocate(&mut self, bytes: u64) -> Result<(), BackendError> {
-        let allocated = self.file.allocate(bytes);
-        allocated.map_err(|e| {
-            let mut error = io_error("allocate", &e);
+    /// Finds out whether all that will be in it has room, and sets some aside. The rest follows
+    /// as the bytes do: a body that was announced and never comes takes little from others.
+    fn announce(&mut self, whole: u64) -> Result<(), BackendError> {
+        self.whole = whole;
+        self.allocate(0).map_err(|mut error| {
             if error.kind == BackendErrorKind::Full {
                 // There may be room for others: that this one is too large says nothing
                 // against the directory.
@@ -49,9 +60,29 @@ impl TempFile {
         })
     }
 
+    /// Sets room aside for what was announced, up to `until` and somewhat further.
+    fn allocate(&mut self, until: u64) -> Result<(), BackendError> {
+        if until <= self.allocated && self.allocated > 0 || self.allocated >= self.whole {
+            return Ok(());
+        }
+        let free = self.whole - self.allocated;
+        let until = until.saturating_add(ALLOCATED_AHEAD_BYTES).min(self.whole);
+        let allocated = self.file.allocate(until, free);
+        allocated.map_err(|e| io_error("allocate", &e))?;
+        self.allocated = until;
+        Ok(())
+    }
+
     /// Writes at the end.
     pub(super) fn append(&mut self, chunks: &[Bytes]) -> Result<(), BackendError> {
-        self.file.append(chunks).map_err(|e| io_error("write", &e))
+        let bytes: usize = chunks.iter().map(Bytes::len).sum();
+        let until = self.written + bytes as u64;
+        self.allocate(until)?;
+        self.file
+            .append(chunks)
+            .map_err(|e| io_error("write", &e))?;
+        self.written = until;
+        Ok(())
     }
 
     /// Makes the content durable.
@@ -187,7 +218,7 @@ impl FsBackend {
         let bytes = size.saturating_add(finish.trailer.len() as u64);
         let made = self.jobs.run(move || {
             let mut temp = TempFile::create(layer, path)?;
-            temp.allocate(bytes)?;
+            temp.announce(bytes)?;
             Ok(temp)
         });
         let mut temp = made.await?;

@@ -268,11 +268,12 @@ fn room_is_set_aside_on_a_real_file_system() {
     let folder = tempfile::tempdir().expect("a folder");
     let layer = super::RealFs::open(folder.path()).expect("opens");
     let mut file = layer.create("file").expect("creates");
-    file.allocate(1 << 20).expect("a megabyte is there");
+    file.allocate(1 << 20, 1 << 20)
+        .expect("a megabyte is there");
     file.append(&[Bytes::from_static(b"bytes")])
         .expect("writes");
     assert_eq!(file.len().expect("stat"), 5, "only what was written counts");
-    let more_than_any_disk = file.allocate(1 << 60).expect_err("too much");
+    let more_than_any_disk = file.allocate(1 << 60, 1 << 60).expect_err("too much");
     let kind = crate::io_error::io_error("allocate", &more_than_any_disk).kind;
     assert_eq!(kind, BackendErrorKind::Full, "{more_than_any_disk}");
 }

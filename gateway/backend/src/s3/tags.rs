@@ -7,12 +7,15 @@
 //! where those of objects are not. From then on every such tag is an MD5 that the bytes sent
 //! must have.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use md5::{Digest as _, Md5};
-use tokio::sync::OnceCell;
+use parking_lot::Mutex;
+use tokio::time::{Instant, timeout};
 use weir_types::backend::{Backend as _, BackendError};
 use weir_types::id::PartNumber;
 
@@ -25,14 +28,21 @@ const PROBE: &[u8] = b"What is the tag of this part?";
 /// Uploads that earlier processes left at it; there is hardly ever one.
 const LEFT_MAX: usize = 10;
 
+/// A part waits for so long at most until it is known what its tag is.
+const TRY_MAX: Duration = Duration::from_secs(10);
+/// When it could not be found out, parts go unchecked for so long.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(300);
+
 /// What is known of an endpoint's tags.
 #[derive(Debug, Default)]
 pub(super) struct Tags {
     /// Those of objects have been seen to be their MD5. They cannot be by chance, so this is
     /// never taken back.
     objects: AtomicBool,
-    /// Whether those of parts are, once it has been tried.
-    parts: OnceCell<bool>,
+    /// Whether those of parts are, once it is known.
+    parts: OnceLock<bool>,
+    /// When it was tried last.
+    parts_tried_at: Mutex<Option<Instant>>,
 }
 
 /// The MD5 that an ETag is, if it looks like one: of bytes encrypted with keys that are not
@@ -74,15 +84,25 @@ impl Tags {
 }
 
 impl S3Backend {
-    /// Finds out, once, what the tags of parts are. A failure is not remembered: the part that
-    /// waits for this goes unchecked, and the next one tries again.
+    /// Finds out, once, what the tags of parts are. One part waits for it; those that come
+    /// meanwhile go unchecked. A failure is not remembered for long: a later part tries again.
     pub(super) async fn try_tags_of_parts(&self) {
-        if !self.tags.objects.load(Ordering::Relaxed) || self.tags.parts.initialized() {
+        let is_due = |last: &Option<Instant>| last.is_none_or(|at| at.elapsed() >= TRY_AGAIN_AFTER);
+        if !self.tags.objects.load(Ordering::Relaxed) || self.tags.parts.get().is_some() {
             return;
         }
-        let tried = self.tags.parts.get_or_try_init(|| self.probe_part());
-        if let Err(error) = tried.await {
-            tracing::debug!(%error, "what the tags of parts are is not known yet");
+        {
+            let mut tried_at = self.tags.parts_tried_at.lock();
+            if !is_due(&tried_at) {
+                return;
+            }
+            *tried_at = Some(Instant::now());
+        }
+        match timeout(TRY_MAX, self.probe_part()).await {
+            // Another has found out the same meanwhile.
+            Ok(Ok(are_md5)) => drop(self.tags.parts.set(are_md5)),
+            Ok(Err(error)) => tracing::debug!(%error, "what the tags of parts are is not known"),
+            Err(_elapsed) => tracing::debug!("what the tags of parts are was not found in time"),
         }
     }
 

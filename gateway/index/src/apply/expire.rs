@@ -3,6 +3,7 @@
 use weir_types::clock::Timestamp;
 use weir_types::index::IndexError;
 
+use super::upload;
 use crate::keys;
 use crate::rows;
 use crate::store::{Reader, Step, Table};
@@ -40,11 +41,14 @@ fn older_than(
 ) -> Result<Vec<Vec<u8>>, IndexError> {
     let mut found = Vec::new();
     txn.scan(table, &[], &mut |key, _| {
-        let young = keys::split_time(key).is_none_or(|(time, _)| time >= before);
-        if young || found.len() >= limit {
-            return Ok(Step::Stop);
+        let record = match keys::split_time(key) {
+            Some((time, record)) if time < before && found.len() < limit => record,
+            _ => return Ok(Step::Stop),
+        };
+        // A Complete that was accepted before the delete must still find it.
+        if table != Table::TombstoneAges || !upload::is_completing(txn, record)? {
+            found.push(key.to_vec());
         }
-        found.push(key.to_vec());
         Ok(Step::Next)
     })?;
     Ok(found)

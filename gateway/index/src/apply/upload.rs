@@ -258,13 +258,10 @@ fn close(txn: &mut Txn<'_>, upload: &UploadRecord) {
     txn.delete(Table::UploadAges, keys::upload_age(upload.created_at, id));
 }
 
-/// Whether a Complete that was accepted for this key is still to be committed.
-pub(super) fn is_completing(
-    txn: &Txn<'_>,
-    bucket: Incarnation,
-    key: &ObjectKey,
-) -> Result<bool, IndexError> {
-    let of_key = keys::uploads_of(bucket, key.as_str());
+/// Whether a Complete that was accepted for the key of this [`keys::object`] is still to be
+/// committed.
+pub(super) fn is_completing(txn: &Txn<'_>, object: &[u8]) -> Result<bool, IndexError> {
+    let of_key = keys::uploads_of(object);
     let mut found = false;
     rows::scan_prefix(txn, Table::Completing, &of_key, &of_key, &mut |_, _| {
         found = true;

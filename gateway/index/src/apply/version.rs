@@ -32,6 +32,9 @@ pub(super) fn commit(txn: &mut Txn<'_>, commit: CommitVersion) -> Result<Applied
     }
     let before = current(txn, incarnation, &key)?;
     check(&conditions, before.as_ref())?;
+    if !matches!(content, CommitContent::Upload { .. }) {
+        require_settled(txn, incarnation, &key, &conditions)?;
+    }
 
     let mut accepted = None;
     let mut version = match content {
@@ -102,16 +105,15 @@ pub(super) fn delete_current(
         return refuse(Refusal::NoSuchBucket);
     };
     let before = current(txn, bucket.incarnation, key)?;
-    check(
-        &WriteConditions {
-            if_match,
-            if_none_match: false,
-        },
-        before.as_ref(),
-    )?;
+    let conditions = WriteConditions {
+        if_match,
+        if_none_match: false,
+    };
+    check(&conditions, before.as_ref())?;
+    require_settled(txn, bucket.incarnation, key, &conditions)?;
     let Some(before) = before else {
         // A Complete that was accepted before must not bring the key back after.
-        if upload::is_completing(txn, bucket.incarnation, key)? {
+        if upload::is_completing(txn, &keys::object(bucket.incarnation, key.as_str()))? {
             bury(txn, bucket.incarnation, key.as_str(), now)?;
         }
         return Ok(Applied::Deleted { seq: None });
@@ -134,6 +136,21 @@ pub(super) fn check(
 ) -> Result<(), IndexError> {
     let tag = current.map(|version| &version.etag);
     conditions.check(tag).map_err(IndexError::Refused)
+}
+
+/// Refuses a condition on a key for which a Complete was accepted and not committed: that takes
+/// its place before this write, and what it leaves there is not known yet.
+fn require_settled(
+    txn: &Txn<'_>,
+    bucket: Incarnation,
+    key: &ObjectKey,
+    conditions: &WriteConditions,
+) -> Result<(), IndexError> {
+    let conditional = *conditions != WriteConditions::default();
+    if conditional && upload::is_completing(txn, &keys::object(bucket, key.as_str()))? {
+        return refuse(Refusal::Conflict);
+    }
+    Ok(())
 }
 
 pub(super) fn current(

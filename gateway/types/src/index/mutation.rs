@@ -385,6 +385,9 @@ pub enum Refusal {
     NoSuchKey,
     /// A condition is false.
     PreconditionFailed,
+    /// A Complete that was accepted for the key is not committed yet: whether a condition on
+    /// what the key holds is true cannot be said.
+    Conflict,
     /// No such upload, or not in a state that allows this.
     NoSuchUpload,
     /// A named part is missing or has another tag.

@@ -505,7 +505,9 @@ fn follow(
             continue;
         }
         let mut after = model.clone();
-        if after.answer(&steps[next], &given[next]) == given[next] {
+        let may_be = steps[next].may_conflict_with(steps)
+            && given[next] == Answer::Refused(ErrorCode::ConditionalRequestConflict);
+        if may_be || after.answer(&steps[next], &given[next]) == given[next] {
             taken[next] = true;
             follow(&after, steps, given, taken, reached);
             taken[next] = false;

@@ -261,6 +261,16 @@ impl Step {
         }
     }
 
+    /// Whether it may be refused because a Complete is under way at once.
+    pub(super) fn may_conflict_with(&self, all: &[Self]) -> bool {
+        let is_conditional = match self {
+            Self::Put(_, _, when) | Self::Copy { when, .. } => *when != When::Always,
+            Self::Delete(_, when) => when.is_some(),
+            _ => false,
+        };
+        is_conditional && all.iter().any(|step| matches!(step, Self::Complete { .. }))
+    }
+
     /// The same step, about exactly what it would be about in the present state.
     pub(super) fn fixed(&self, model: &Reference) -> Self {
         let mut fixed = self.clone();

@@ -809,6 +809,12 @@ fn a_complete_takes_its_place_when_it_is_accepted() {
             .into_iter()
             .flatten()
             .for_each(|m| drop(must(&index, m)));
+        // However long the commit takes: a delete is not forgotten before.
+        let forget = Mutation::Expire {
+            before: at(9_999),
+            limit: 1,
+        };
+        must(&index, forget);
         must(
             &index,
             Mutation::CommitVersion(Box::new(commit_upload("a", 1))),

@@ -1,7 +1,9 @@
 //! Each check of each mutation: what it refuses, and that a refusal changes nothing.
 
 use weir_types::id::Incarnation;
-use weir_types::index::{CommitContent, CommitVersion, IndexError, Mutation, Refusal};
+use weir_types::index::{
+    CommitContent, CommitVersion, IndexError, Mutation, Refusal, WriteConditions,
+};
 use weir_types::record::{CopyState, IntentState};
 
 use crate::MemoryIndex;
@@ -374,6 +376,40 @@ fn cases() -> Vec<Case> {
         vec![completing()],
         abort_if_open,
         Refusal::NoSuchUpload,
+    );
+    let conditions = WriteConditions {
+        if_none_match: true,
+        ..WriteConditions::default()
+    };
+    let under_condition = |commit: CommitVersion| {
+        one(Box::new(CommitVersion {
+            conditions: conditions.clone(),
+            ..commit
+        }))
+    };
+    let with_bytes = || [completing(), vec![begin(3, 100)]].concat();
+    case(
+        "put under a condition beside a completing upload",
+        vec![with_bytes()],
+        under_condition(commit_of("a", &intent(3, 100), 2)),
+        Refusal::Conflict,
+    );
+    case(
+        "copy under a condition beside a completing upload",
+        vec![completing(), put("b", 3)],
+        under_condition(share("a", 3, 3)),
+        Refusal::Conflict,
+    );
+    let current = [put("a", 3), completing()].concat();
+    let mut delete_if = delete("a");
+    if let Mutation::DeleteCurrent { if_match, .. } = &mut delete_if {
+        *if_match = Some(etag(3));
+    }
+    case(
+        "delete under a condition beside a completing upload",
+        vec![current],
+        delete_if,
+        Refusal::Conflict,
     );
     case(
         "commit an open upload",

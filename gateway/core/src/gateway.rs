@@ -20,6 +20,7 @@ use crate::object::Parking;
 use crate::observe::Observer;
 use crate::replicate::ageing::Ageing;
 use crate::settings::Settings;
+use crate::steady::SteadyClock;
 
 /// What a gateway is put together from.
 pub struct Parts {
@@ -53,7 +54,7 @@ pub struct Gateway {
     pub(crate) placer: Arc<dyn Placer>,
     pub(crate) grants: Arc<dyn Grants>,
     pub(crate) observer: Arc<dyn Observer>,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) clock: SteadyClock,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) crash: CrashPoints,
     pub(crate) settings: Settings,
@@ -85,7 +86,7 @@ impl Gateway {
             placer: parts.placer,
             grants: parts.grants,
             observer: parts.observer,
-            clock: parts.clock,
+            clock: SteadyClock::new(parts.clock),
             entropy: parts.entropy,
             crash: parts.crash,
             long_operations: Arc::new(Semaphore::new(parts.settings.long_operations_max)),
@@ -114,8 +115,26 @@ impl Gateway {
         &self.settings
     }
 
+    /// The time for clients' eyes. It may leap in both directions.
+    pub(crate) fn wall(&self) -> Timestamp {
+        self.clock.wall()
+    }
+
+    /// The time that orders work and measures ages. It never goes back.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Takes the clock to where an earlier process saw it: what is due by that is due.
+    pub(crate) async fn raise_clock(&self) {
+        let seen = async {
+            let noted = self.index.clock_note().await?.seen;
+            Ok::<_, IndexError>(noted.max(self.index.newest_write().await?))
+        };
+        match seen.await {
+            Ok(seen) => self.clock.raise(seen),
+            Err(error) => tracing::error!(%error, "what the clock showed before is not known"),
+        }
     }
 
     /// The bucket, or NoSuchBucket.

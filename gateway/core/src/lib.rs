@@ -14,6 +14,7 @@ pub mod observe;
 pub mod pipeline;
 pub mod replicate;
 pub mod settings;
+mod steady;
 
 pub use gateway::{Gateway, Parts};
 pub use settings::Settings;

@@ -27,7 +27,7 @@ use crate::keys;
 use crate::open::{self, OpenError};
 use crate::options::{CommitMode, IndexOptions};
 use crate::query;
-use crate::rows::{self, CompletedRecord};
+use crate::rows::{self, CompletedRecord, Counters};
 use crate::space::{DiskSpace, SpaceGuard};
 use crate::store::{MemoryStore, Reader, RedbStore, Store, Table};
 
@@ -313,6 +313,13 @@ impl<S: Store> Index for StoreIndex<S> {
 
     async fn ledger(&self) -> Result<Vec<(BackendId, LedgerRecord)>, IndexError> {
         self.read(|reader| query::ledger(reader))
+    }
+
+    async fn newest_write(&self) -> Result<Timestamp, IndexError> {
+        let counters: Option<Counters> = self.row(Table::Meta, rows::COUNTERS)?;
+        Ok(Timestamp::from_millis(
+            counters.unwrap_or_default().hlc.wall_ms,
+        ))
     }
 
     async fn clock_note(&self) -> Result<ClockNote, IndexError> {

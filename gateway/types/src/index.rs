@@ -166,6 +166,9 @@ pub trait Index: Send + Sync + 'static {
     /// What lies on each backend.
     async fn ledger(&self) -> Result<Vec<(BackendId, LedgerRecord)>, IndexError>;
 
+    /// The latest time that a write was given.
+    async fn newest_write(&self) -> Result<Timestamp, IndexError>;
+
     /// What was noted of the clock; the default when nothing was.
     async fn clock_note(&self) -> Result<ClockNote, IndexError>;
 

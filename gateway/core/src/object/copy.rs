@@ -121,7 +121,7 @@ impl Gateway {
             seq: Seq::default(),
             hlc: Hlc::default(),
             site: self.site.clone(),
-            last_modified: self.now(),
+            last_modified: self.wall(),
             headers,
             user_metadata,
             tags,
@@ -145,7 +145,7 @@ impl Gateway {
             storage_class: draft.storage_class.as_deref(),
             tags: &draft.tags,
             principal: asker.principal,
-            now_ms: self.now().as_millis(),
+            now_ms: self.wall().as_millis(),
             entropy: self.entropy.u64(),
             copies: self.settings.replication_factor,
         };

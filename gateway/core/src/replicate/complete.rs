@@ -25,6 +25,7 @@ const AT_ONCE_MAX: usize = 16;
 /// whoever asks after a crash sees at once what became of them. To be called before requests
 /// are served. Ends after `most`; what it leaves (a backend may be away) the background does.
 pub async fn finish_accepted(gateway: &Arc<Gateway>, most: Duration) -> Result<(), IndexError> {
+    gateway.raise_clock().await;
     let accepted = gateway.index.completing_uploads(AT_START_MAX).await?;
     if accepted.is_empty() {
         return Ok(());

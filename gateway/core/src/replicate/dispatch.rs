@@ -49,16 +49,10 @@ const LOOK_THROUGH_EVERY: Duration = Duration::from_secs(60);
 /// The same, for each page of it: looking through a long one is work.
 const LOOK_THROUGH_PER_PAGE: Duration = Duration::from_millis(500);
 
-/// A clock that shows less than it showed by more than this was set back.
-const SET_BACK_MIN: Duration = Duration::from_secs(1);
-
-/// What is put off for a known time is put off for at most this longer than any of the times
-/// in the settings.
-const PUT_OFF_SLACK: Duration = Duration::from_secs(300);
-
 /// Runs until `stop` changes; then drops what is in progress.
 pub(super) async fn run(gateway: Arc<Gateway>, mut stop: watch::Receiver<bool>) {
     let mut signal = gateway.index.outbox_signal();
+    gateway.raise_clock().await;
     let mut dispatcher = Dispatcher::new(gateway);
     loop {
         // Before the outbox is read: what is written from here on wakes the wait below.
@@ -114,25 +108,15 @@ struct Dispatcher {
     look_through_at: Instant,
     /// Pages read of the outbox since it is being looked through.
     pages_through: u32,
-    /// The latest time that the clock has shown, until it is set back.
-    latest: Timestamp,
-    /// What a clock that was set back has left in the future is read from here, to there.
-    stranded: Option<(DuePosition, Timestamp)>,
-    /// The latest time of a clock that was set back, and when all pauses are over that were
-    /// reckoned by it.
-    paused: Option<(Instant, Timestamp)>,
 }
 
 impl Dispatcher {
     fn new(gateway: Arc<Gateway>) -> Self {
         let now = Instant::now();
-        let latest = gateway.now();
+        let wall = gateway.now();
         Self {
-            arrivals: Arrivals::new(latest),
+            arrivals: Arrivals::new(wall),
             gateway,
-            latest,
-            stranded: None,
-            paused: None,
             tasks: JoinSet::new(),
             subjects: HashSet::new(),
             ready: VecDeque::new(),
@@ -140,7 +124,7 @@ impl Dispatcher {
             known: HashSet::new(),
             stale: true,
             looked_at: None,
-            read_until: latest,
+            read_until: wall,
             next_page_at: now,
             look_through_at: now,
             pages_through: 0,
@@ -198,14 +182,10 @@ impl Dispatcher {
     }
 
     async fn start_due(&mut self) -> Result<Instant, IndexError> {
-        self.mind_the_clock();
         if Instant::now() >= self.look_through_at {
             self.look_through_at = Instant::now() + LOOK_THROUGH_EVERY;
             self.pages_through = 0;
             self.held.look_through();
-            if self.stranded.is_none() {
-                self.stranded = Some(self.beyond_any_pause());
-            }
         }
         let gates = Gates {
             backends: &self.gateway.backends,
@@ -231,42 +211,6 @@ impl Dispatcher {
         }
     }
 
-    /// A clock that was set back leaves entries in the future that were due by it: they are
-    /// due all the same.
-    fn mind_the_clock(&mut self) {
-        let now = self.gateway.now();
-        if now.plus(SET_BACK_MIN) < self.latest {
-            tracing::warn!(%now, latest = %self.latest, "the clock was set back");
-            self.stranded = Some((DuePosition::at(now), self.latest));
-            let pause = self.gateway.settings.retry_pause.1;
-            self.paused = Some((Instant::now() + pause, self.latest));
-            self.arrivals = Arrivals::new(now);
-            self.stale = true;
-            self.latest = now;
-        }
-        self.latest = self.latest.max(now);
-        if let Some((over_at, latest)) = self.paused
-            && Instant::now() >= over_at
-            && self.stranded.is_none()
-        {
-            let pause = self.gateway.settings.retry_pause.1;
-            self.stranded = Some((DuePosition::at(latest), latest.plus(pause)));
-            self.paused = None;
-        }
-    }
-
-    /// Nothing is put off for so long: what stands there was put there by a clock that was
-    /// ahead, before this process began.
-    fn beyond_any_pause(&self) -> (DuePosition, Timestamp) {
-        let settings = &self.gateway.settings;
-        let longest = settings
-            .late_write_max
-            .max(settings.clean_grace)
-            .max(settings.retry_pause.1);
-        let from = self.gateway.now().plus(longest).plus(PUT_OFF_SLACK);
-        (DuePosition::at(from), Timestamp::from_millis(u64::MAX))
-    }
-
     /// Reads a page of what is due, if there is one that may be read now.
     async fn read_on(&mut self) -> Result<bool, IndexError> {
         if self.may_look() {
@@ -275,14 +219,6 @@ impl Dispatcher {
         }
         if Instant::now() < self.next_page_at {
             return Ok(false);
-        }
-        if let Some((from, until)) = self.stranded {
-            let page = self.gateway.index.due_from(from, until, PAGE).await?;
-            let last = page.last().filter(|_| page.len() == PAGE);
-            self.stranded = last.map(|last| (DuePosition::of(last).next(), until));
-            self.took_page(page.len() == PAGE);
-            self.get_ready(page);
-            return Ok(true);
         }
         let Some((wait, from)) = self.held.next_page(&self.gates()) else {
             return Ok(false);
@@ -361,7 +297,7 @@ impl Dispatcher {
         if !self.held.is_empty() {
             pause = pause.min(ASK_EVERY);
         }
-        if self.stranded.is_some() || self.held.has_pages(&self.gates()) {
+        if self.held.has_pages(&self.gates()) {
             pause = pause.min(self.next_page_at - now);
         }
         let pause = pause.min(self.look_through_at - now).min(LOOK_AT_LEAST);

@@ -37,7 +37,7 @@ impl Gateway {
             storage_class: create.storage_class.as_deref(),
             tags: &create.tags,
             principal: asker.principal,
-            now_ms: self.now().as_millis(),
+            now_ms: self.wall().as_millis(),
             entropy: self.entropy.u64(),
             copies: self.settings.replication_factor,
         };

@@ -67,7 +67,7 @@ impl Gateway {
         let (stored, digested) = Box::pin(sent).await?;
         self.crash.pass("part:stored").await;
 
-        let now = self.now();
+        let now = self.wall();
         let result = UploadPartResult {
             etag: ETag::from_md5(digested.md5),
             last_modified: now,

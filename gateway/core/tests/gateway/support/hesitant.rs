@@ -98,6 +98,7 @@ pass_on! {
     parts(upload: UploadId, after: u16, limit: usize) -> PartsPage;
     completed(upload: UploadId) -> Option<(Incarnation, ObjectKey, VersionRecord)>;
     ledger() -> Vec<(BackendId, LedgerRecord)>;
+    newest_write() -> Timestamp;
     clock_note() -> ClockNote;
     work(id: OutboxId) -> Option<OutboxEntry>;
 }

@@ -3,7 +3,7 @@
 //! Work of the background is due at times that stand in the index. A wall clock that is set
 //! back would put all of it off by the leap. So the time that orders work goes on as time does
 //! when the wall clock falls behind it, and is never less than what the index has seen. What
-//! clients are shown is the wall clock's.
+//! clients are told of puts and copies is the wall clock's.
 
 use std::sync::Arc;
 

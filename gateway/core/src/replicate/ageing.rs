@@ -9,7 +9,8 @@
 //! A leap is a wall clock that gains on the monotonic one within a process, or that has gone
 //! on for longer than half of the shortest age while no process noted it. (Less than that may
 //! have been a pause of the site, and costs at most half of an age.) When it happened is noted
-//! in the index. A clock that is set back only delays.
+//! in the index. A clock that is set back is not seen here:
+//! `steady.rs` goes on as time does.
 
 use std::time::Duration;
 

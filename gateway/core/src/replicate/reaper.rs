@@ -27,6 +27,8 @@ const EXPIRED_AT_ONCE: usize = 1000;
 /// writers none is alive.
 pub(super) async fn run(gateway: Arc<Gateway>, mut stop: watch::Receiver<bool>) {
     let mut orphaned_after = Duration::ZERO;
+    // Before ages are measured: raised later, it would look like a leap.
+    gateway.raise_clock().await;
     loop {
         tokio::select! {
             biased;

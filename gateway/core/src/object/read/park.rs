@@ -211,3 +211,37 @@ impl Stream for Parkable {
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Poll;
+
+    use futures_util::{StreamExt, poll, stream};
+
+    use super::*;
+
+    /// As bodies of real connections do, it keeps what it is to wake.
+    fn silent(slot: Arc<()>) -> GetStream {
+        let mut kept: Vec<Waker> = Vec::new();
+        stream::poll_fn(move |cx| {
+            let _held = &slot;
+            kept.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .boxed()
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_goes_away_while_it_waits_frees_the_backend() {
+        let slot = Arc::new(());
+        let mut body = Parking::new().hold(silent(Arc::clone(&slot)));
+        assert!(poll!(body.next()).is_pending());
+        assert_eq!(Arc::strong_count(&slot), 2);
+        drop(body);
+        assert_eq!(
+            Arc::strong_count(&slot),
+            1,
+            "the body is gone with its reader"
+        );
+    }
+}

@@ -190,49 +190,30 @@ enum Ended {
 fn test(copy: &Path, list: &List, names: &[&str]) -> Result<Ended> {
     let folder = paths::scratch("mutants")?;
     let log = folder.join("log");
-    let mut command = Command::new(env!("CARGO"));
-    command
-        .args([
-            "test",
-            "--release",
-            "--package",
-            list.package,
-            "--test",
-            list.target,
-        ])
-        .arg("--no-run")
-        .current_dir(copy)
-        .env("CARGO_TARGET_DIR", folder.join("target"))
-        .env("CARGO_INCREMENTAL", "1");
-    let build = run_logged(command, &log)?;
-    if let Ended::Failed = build {
+    let cargo_test = |rest: &[&str]| {
+        let of = ["--package", list.package, "--test", list.target];
+        let mut command = Command::new(env!("CARGO"));
+        command
+            .args(["test", "--release"])
+            .args(of)
+            .args(rest)
+            .current_dir(copy)
+            .env("CARGO_TARGET_DIR", folder.join("target"))
+            .env("CARGO_INCREMENTAL", "1");
+        run_logged(command, &log)
+    };
+    if let Ended::Failed = cargo_test(&["--no-run"])? {
         let text = fs::read_to_string(&log).unwrap_or_default();
         return Err(format!("it does not build:\n{text}"));
     }
-    let mut command = Command::new(env!("CARGO"));
-    command
-        .args([
-            "test",
-            "--release",
-            "--package",
-            list.package,
-            "--test",
-            list.target,
-        ])
-        .arg("--")
-        .args(names)
-        .current_dir(copy)
-        .env("CARGO_TARGET_DIR", folder.join("target"))
-        .env("CARGO_INCREMENTAL", "1");
-    run_logged(command, &log)
+    cargo_test(&[&["--"], names].concat())
 }
 
 fn run_logged(command: Command, log: &Path) -> Result<Ended> {
     let _ = fs::remove_file(log);
     match Supervised::start(command, log)?.wait(LIMIT)? {
         Some(status) if status.success() => Ok(Ended::Passed),
-        Some(_) => Ok(Ended::Failed),
         // A test that hangs has noticed too.
-        None => Ok(Ended::Failed),
+        Some(_) | None => Ok(Ended::Failed),
     }
 }

@@ -8,7 +8,7 @@ use crate as sdk;
 #[allow(missing_docs, unreachable_pub, clippy::all)]
 pub mod bindings {
     wit_bindgen::generate!({
-        path: "../wit",
+        path: "../wit/0.1.0",
         world: "placement-policy",
         pub_export_macro: true,
         default_bindings_module: "weir_plugin_sdk::glue::bindings",

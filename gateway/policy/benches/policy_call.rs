@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use weir_policy::{
     Allocation, BackendFacts, BackendState, DecidedBy, Limits, PlacementInput, PolicyHost,
-    RequestFacts, StaticFacts, builtin, native,
+    RequestFacts, StaticFacts, UsageLimits, builtin, native,
 };
 
 const BINDING: &str = "default";
@@ -99,7 +99,7 @@ fn measure(host: Option<&PolicyHost>, states: &[BackendState], calls: u32) -> f6
                 let decision = host
                     .decide(BINDING, black_box(&input))
                     .expect("never refuses");
-                assert!(matches!(decision.decided_by, DecidedBy::Revision(_)));
+                assert!(matches!(decision.origin.decided_by, DecidedBy::Revision(_)));
                 black_box(decision);
             }
         }
@@ -114,7 +114,10 @@ fn facts(backends: usize) -> Arc<StaticFacts> {
             region: Some("eu-north-1".to_owned()),
             provider: Some("example".to_owned()),
             failure_domain: Some(format!("rack-{}", n % 4)),
-            capacity_bytes: Some(1 << 42),
+            limits: UsageLimits {
+                bytes: Some(1 << 42),
+                ..UsageLimits::default()
+            },
             ..BackendFacts::default()
         })
         .collect();

@@ -6,7 +6,7 @@
 #![allow(unsafe_code, missing_docs, unreachable_pub, clippy::all)]
 
 wasmtime::component::bindgen!({
-    path: "../../wit",
+    path: "../../wit/0.1.0",
     world: "placement-policy",
     ownership: Borrowing { duplicate_if_necessary: true },
     imports: { default: trappable },

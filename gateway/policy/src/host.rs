@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::answer::Answer;
-use crate::api::{DecidedBy, NativeCause, PlacementDecision, PlacementInput, StaticFacts};
+use crate::api::{DecidedBy, NativeCause, Origin, PlacementDecision, PlacementInput, StaticFacts};
 use crate::engine::Runtime;
 use crate::error::{ActivateError, Fault, LoadError, Refused};
 use crate::limits::Limits;
@@ -454,16 +454,16 @@ fn decision(answer: Answer, by: &Revision, fault: Option<Fault>) -> PlacementDec
         ack,
         reason,
     } = answer;
-    let decided_by = DecidedBy::Revision(by.id);
-    let revision = Arc::clone(&by.label);
     PlacementDecision {
         candidates,
         copies,
         ack,
         reason,
-        decided_by,
-        revision,
-        fault,
+        origin: Origin {
+            decided_by: DecidedBy::Revision(by.id),
+            revision: Arc::clone(&by.label),
+            fault,
+        },
     }
 }
 
@@ -484,8 +484,10 @@ fn native_decision(
             NativeCause::Quarantine => "native spread: the policy is in quarantine",
         }
         .to_owned(),
-        decided_by: DecidedBy::Native(cause),
-        revision: "native".into(),
-        fault,
+        origin: Origin {
+            decided_by: DecidedBy::Native(cause),
+            revision: "native".into(),
+            fault,
+        },
     }
 }

@@ -33,8 +33,11 @@ mod revision;
 mod wire;
 
 pub use api::{
-    BackendFacts, BackendState, Cost, DecidedBy, Health, NativeCause, Operation, PlacementDecision,
-    PlacementInput, RequestFacts, SiteFacts, StaticFacts,
+    Addition, BackendFacts, BackendState, CopyFacts, CopyState, Cost, DecidedBy, DecisionKind,
+    Eviction, Excluded, Health, MonthUsage, NativeCause, ObjectFacts, Obstacle, Occasion,
+    Operation, Origin, OverflowDecision, OverflowInput, PlacementDecision, PlacementInput,
+    ReadFacts, ReplicationDecision, ReplicationInput, RequestFacts, RoutingDecision, RoutingInput,
+    SiteFacts, StaticFacts, UsageLimits, Verdict,
 };
 pub use error::{ActivateError, ConfigError, Fault, FaultKind, LoadError, Refused};
 pub use host::{BindingStatus, OnFault, PolicyHost};

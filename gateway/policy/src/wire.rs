@@ -142,7 +142,7 @@ fn backend<'a>(facts: &'a BackendFacts, labels: &'a [wit::Label<'a>]) -> wit::Ba
         failure_domain: facts.failure_domain.as_deref(),
         residency: facts.residency.as_deref(),
         labels,
-        capacity_bytes: facts.capacity_bytes,
+        capacity_bytes: facts.limits.bytes,
         cost: wit::Cost {
             storage_gb_month_micros,
             egress_gb_micros,

@@ -68,6 +68,8 @@ impl Placer for PolicyPlacer {
                 size_bytes: request.size_bytes,
                 content_type: request.content_type,
                 storage_class: request.storage_class,
+                storage_policy: None,
+                user_metadata: &[],
                 tags: &tags,
                 principal: request.principal.as_str(),
                 site: &self.site,
@@ -86,8 +88,8 @@ impl Placer for PolicyPlacer {
                 "The placement policy gave no answer.",
             )
         })?;
-        if let Some(fault) = &decision.fault {
-            tracing::debug!(policy, %fault, revision = %decision.revision, "the policy failed; another decided");
+        if let Some(fault) = &decision.origin.fault {
+            tracing::debug!(policy, %fault, revision = %decision.origin.revision, "the policy failed; another decided");
         }
         let candidates = decision
             .candidates
@@ -95,7 +97,7 @@ impl Placer for PolicyPlacer {
             .map(|&index| index as usize)
             .collect();
         Ok(Proposal {
-            revision: decision.revision.to_string(),
+            revision: decision.origin.revision.to_string(),
             reason: decision.reason,
             candidates,
             copies: u8::try_from(decision.copies).unwrap_or(u8::MAX),
@@ -147,13 +149,17 @@ pub fn facts(config: &Config) -> policy::StaticFacts {
             failure_domain: backend.failure_domain.clone(),
             residency: backend.residency.clone(),
             labels: labels(&backend.labels),
-            capacity_bytes: backend.bytes_max,
+            limits: policy::UsageLimits {
+                bytes: backend.bytes_max,
+                ..policy::UsageLimits::default()
+            },
             cost: policy::Cost {
                 storage_gb_month_micros: cost.storage_gb_month_micros,
                 egress_gb_micros: cost.egress_gb_micros,
                 write_thousand_micros: cost.write_thousand_micros,
                 read_thousand_micros: cost.read_thousand_micros,
             },
+            retention_days_min: 0,
         }
     };
     policy::StaticFacts {
@@ -163,6 +169,7 @@ pub fn facts(config: &Config) -> policy::StaticFacts {
             region: config.site.region.clone(),
             labels: labels(&config.site.labels),
         },
+        peers: Vec::new(),
         backends: config.backends.iter().map(backend).collect(),
     }
 }

@@ -195,7 +195,7 @@ fn the_fallback_decides_and_others_notice_nothing() {
                 let decision = host
                     .decide("good", &input("k", &states))
                     .expect("never refuses");
-                assert_eq!(decision.decided_by, DecidedBy::Revision(spread));
+                assert_eq!(decision.origin.decided_by, DecidedBy::Revision(spread));
                 calls += 1;
                 thread::yield_now();
             }
@@ -225,9 +225,13 @@ fn check(host: &PolicyHost, does: &str, guest: &Guest, kind: FaultKind) {
         .decide(does, &input("key", &states))
         .expect("falls back");
     let took = started.elapsed();
-    assert_eq!(decision.fault.map(|fault| fault.kind), Some(kind), "{does}");
     assert_eq!(
-        decision.decided_by,
+        decision.origin.fault.map(|fault| fault.kind),
+        Some(kind),
+        "{does}"
+    );
+    assert_eq!(
+        decision.origin.decided_by,
         DecidedBy::Native(NativeCause::Fault),
         "{does}"
     );
@@ -244,7 +248,11 @@ fn check(host: &PolicyHost, does: &str, guest: &Guest, kind: FaultKind) {
     let decision = host
         .decide(does, &input("key", &states))
         .expect("falls back");
-    assert_eq!(decision.decided_by, DecidedBy::Revision(pack), "{does}");
+    assert_eq!(
+        decision.origin.decided_by,
+        DecidedBy::Revision(pack),
+        "{does}"
+    );
 
     host.bind(does, OnFault::Refuse);
     let refused = host
@@ -287,7 +295,7 @@ fn the_epoch_stops_what_fuel_does_not() {
         .decide("b", &input("key", &states(2)))
         .expect("falls back");
     assert_eq!(
-        decision.fault.map(|fault| fault.kind),
+        decision.origin.fault.map(|fault| fault.kind),
         Some(FaultKind::Deadline)
     );
 }
@@ -308,7 +316,7 @@ fn long_texts_are_cut_and_escaped() {
     let decision = host
         .decide("b", &input("key", &states(2)))
         .expect("decides");
-    assert_eq!(decision.decided_by, DecidedBy::Revision(id));
+    assert_eq!(decision.origin.decided_by, DecidedBy::Revision(id));
     assert!(
         decision.reason.starts_with("first\\nline\\u{1b}[2Jxxx"),
         "{}",

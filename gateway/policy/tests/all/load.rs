@@ -19,7 +19,11 @@ fn check(what: &str, bytes: &[u8], settings: &str, says: &str) {
     assert!(error.to_string().contains(says), "{what}: {error}");
     let states = states(2);
     let decision = host.decide("b", &input("key", &states)).expect("decides");
-    assert_eq!(decision.decided_by, DecidedBy::Revision(pack), "{what}");
+    assert_eq!(
+        decision.origin.decided_by,
+        DecidedBy::Revision(pack),
+        "{what}"
+    );
     assert_eq!(host.metrics().revisions_loaded, 1, "{what}");
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use weir_policy::{
-    BackendFacts, BackendState, PlacementInput, RequestFacts, SiteFacts, StaticFacts,
+    BackendFacts, BackendState, PlacementInput, RequestFacts, SiteFacts, StaticFacts, UsageLimits,
 };
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::{Resolve, UnresolvedPackageGroup};
@@ -137,7 +137,7 @@ impl Guest {
 
 /// The project's own WIT package as one text.
 pub(crate) fn wit() -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit/0.1.0");
     let mut text = "package weir:policy@0.1.0;\n".to_owned();
     for file in ["types", "placement", "lifecycle", "host", "worlds"] {
         let part = std::fs::read_to_string(folder.join(file).with_extension("wit")).expect("wit/");
@@ -182,7 +182,10 @@ pub(crate) fn facts(backends: usize) -> Arc<StaticFacts> {
             id: format!("b{n}"),
             region: Some("eu-north".to_owned()),
             labels: vec![("tier".to_owned(), "hot".to_owned())],
-            capacity_bytes: Some(1 << 40),
+            limits: UsageLimits {
+                bytes: Some(1 << 40),
+                ..UsageLimits::default()
+            },
             ..BackendFacts::default()
         })
         .collect();
@@ -194,6 +197,7 @@ pub(crate) fn facts(backends: usize) -> Arc<StaticFacts> {
         generation: 1,
         site,
         backends,
+        ..StaticFacts::default()
     })
 }
 

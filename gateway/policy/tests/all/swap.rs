@@ -75,7 +75,7 @@ fn two_hundred_swaps_under_load_fail_nothing_and_leave_nothing() {
                 let decision = host
                     .decide("b", &input("k", &states))
                     .expect("never refuses");
-                let expected = match decision.decided_by {
+                let expected = match decision.origin.decided_by {
                     DecidedBy::Revision(id) if parity[&id] == 0 => vec![0, 1],
                     DecidedBy::Revision(_) => vec![2, 3],
                     DecidedBy::Native(_) => vec![],
@@ -193,10 +193,12 @@ fn crafted_keys_of_one_client_do_not_switch_a_policy_off() {
         let fault = host
             .decide("b", &input(&key, &states))
             .expect("falls back")
+            .origin
             .fault;
         let good = host
             .decide("b", &input("good", &states))
             .expect("decides")
+            .origin
             .decided_by;
         assert_eq!(fault.map(|fault| fault.kind), Some(FaultKind::Trap));
         assert_eq!(good, DecidedBy::Revision(id));
@@ -227,7 +229,7 @@ fn widespread_faults_do_and_a_probe_brings_it_back() {
     let mut later = input("good", &states);
     let decision = host.decide("b", &later).expect("falls back");
     assert_eq!(
-        decision.decided_by,
+        decision.origin.decided_by,
         DecidedBy::Native(NativeCause::Quarantine)
     );
     // The probe runs on a recorded input, so the key that happens to come
@@ -237,7 +239,7 @@ fn widespread_faults_do_and_a_probe_brings_it_back() {
     host.decide("b", &later).expect("falls back");
     later.request.key = "good";
     let decision = host.decide("b", &later).expect("decides");
-    assert_eq!(decision.decided_by, DecidedBy::Revision(id));
+    assert_eq!(decision.origin.decided_by, DecidedBy::Revision(id));
     let metrics = &host.metrics().bindings["b"];
     assert_eq!(
         (metrics.quarantines, metrics.quarantined, metrics.probes),
@@ -254,13 +256,13 @@ fn indices_of_other_facts_are_never_used() {
     newer.facts_generation = 2;
     let decision = host.decide("b", &newer).expect("falls back");
     assert_eq!(
-        decision.decided_by,
+        decision.origin.decided_by,
         DecidedBy::Native(NativeCause::StaleFacts)
     );
     let few = self::states(3);
     let decision = host.decide("b", &input("k", &few)).expect("falls back");
     assert_eq!(
-        decision.decided_by,
+        decision.origin.decided_by,
         DecidedBy::Native(NativeCause::StaleFacts)
     );
     assert!(decision.candidates.iter().all(|index| *index < 3));
@@ -274,8 +276,8 @@ fn indices_of_other_facts_are_never_used() {
     assert_eq!(old, renewed);
     host.activate("b", renewed).expect("is loaded");
     let decision = host.decide("b", &newer).expect("decides");
-    assert_eq!(decision.decided_by, DecidedBy::Revision(old));
-    assert_eq!(decision.revision.as_ref(), format!("pack@{old}"));
+    assert_eq!(decision.origin.decided_by, DecidedBy::Revision(old));
+    assert_eq!(decision.origin.revision.as_ref(), format!("pack@{old}"));
     assert_eq!(host.metrics().bindings["b"].stale_facts, 2);
 }
 
@@ -355,7 +357,11 @@ fn the_native_default_decides_as_the_plugin_does() {
             input.request.entropy = numbers.next();
             input.request.size_bytes = (round % 3 != 0).then(|| numbers.next() >> 30);
             let decision = host.decide(&name, &input).expect("decides");
-            assert_eq!(decision.decided_by, DecidedBy::Revision(id), "{decision:?}");
+            assert_eq!(
+                decision.origin.decided_by,
+                DecidedBy::Revision(id),
+                "{decision:?}"
+            );
             assert_eq!(
                 decision.candidates,
                 native::spread(&input),

@@ -2,10 +2,12 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use http_body::{Body, Frame, SizeHint};
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -31,6 +33,23 @@ enum Phase {
 pub(super) struct Progress {
     phase: Mutex<Phase>,
     failure: Mutex<Option<BackendError>>,
+    is_abandoned: AtomicBool,
+    /// Whoever sends the body.
+    sender: AtomicWaker,
+}
+
+/// Abandons a request when it is dropped: whoever waited for the answer has it or has gone.
+/// What is left of the body is not sent, and the connection, which still owes it, ends.
+#[derive(Debug)]
+pub(super) struct Abandons(pub(super) Arc<Progress>);
+
+impl Drop for Abandons {
+    fn drop(&mut self) {
+        if !self.0.is_sent() {
+            self.0.is_abandoned.store(true, Ordering::Release);
+            self.0.sender.wake();
+        }
+    }
 }
 
 impl Progress {
@@ -45,6 +64,8 @@ impl Progress {
         Arc::new(Self {
             phase: Mutex::new(phase),
             failure: Mutex::new(None),
+            is_abandoned: AtomicBool::new(false),
+            sender: AtomicWaker::new(),
         })
     }
 
@@ -125,13 +146,13 @@ enum Breaking {
 /// What a look at a body gives.
 type Polled = Poll<Option<Result<Frame<Bytes>, BrokenOff>>>;
 
-/// A body broke off. Why stands in [`Progress`].
+/// A body broke off: its source failed, which stands in [`Progress`], or nobody waits any more.
 #[derive(Debug)]
 pub(super) struct BrokenOff;
 
 impl std::fmt::Display for BrokenOff {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the body broke off at its source")
+        f.write_str("the body broke off")
     }
 }
 
@@ -195,11 +216,13 @@ impl SourceBody {
         if self.breaking != Breaking::Not {
             return self.break_off(cx);
         }
+        self.progress.sender.register(cx.waker());
+        if self.progress.is_abandoned.load(Ordering::Acquire) {
+            self.ended = true;
+            return Poll::Ready(Some(Err(BrokenOff)));
+        }
         if let Some(passage) = &mut self.passage {
-            if let Err(shut) = std::task::ready!(passage.poll(cx)) {
-                self.ended = true;
-                return Poll::Ready(Some(Err(shut)));
-            }
+            std::task::ready!(passage.poll(cx));
             self.passage = None;
             self.progress.set(Phase::Source);
         }

@@ -14,11 +14,11 @@ use weir_types::body::{GetStream, PutStream};
 use weir_types::clock::Clock;
 
 use super::answer::{Refusal, retry_after};
-use super::body::{OutBody, Progress, SourceBody, wrong_length};
+use super::body::{Abandons, OutBody, Progress, SourceBody, wrong_length};
 use super::chunked;
 use super::connect::{Pool, pool};
 use super::endpoint::{Endpoint, canonical_query};
-use super::expect::{Gate, Manners, Passage, ShutsGate, Unread};
+use super::expect::{Gate, Manners, Passage, Unread};
 use super::sign::{Canonical, EMPTY_SHA256, Signer, sha256_hex};
 use crate::config::{PayloadSigning, S3Config};
 
@@ -66,7 +66,7 @@ pub(super) struct Client {
     first_byte: Duration,
     idle: Duration,
     signs_bodies: bool,
-    manners: Arc<Manners>,
+    pub(super) manners: Arc<Manners>,
     /// How long a large body waits to be wanted.
     pub(super) continue_wait: Duration,
 }
@@ -79,7 +79,7 @@ pub(super) struct Answer {
     slot: OwnedSemaphorePermit,
     idle: Duration,
     /// Ends a connection that still owes a body once this answer was read.
-    _gate: Option<ShutsGate>,
+    _abandons: Option<Abandons>,
 }
 
 /// An error of the endpoint or of the way to it.
@@ -193,7 +193,7 @@ impl Client {
         // A small body that comes slowly takes no slot while it does.
         let ready = Ready::from(payload).await?;
         let slot = self.slot(request.operation).await?;
-        let (answer, gate) = match ready {
+        let (answer, abandons) = match ready {
             Ready::Stream(size, body) => self.send_stream(&request, size, body).await?,
             Ready::Full { bytes, is_document } => {
                 let answer = self.send_full(&request, bytes, is_document).await?;
@@ -207,7 +207,7 @@ impl Client {
             body,
             slot,
             idle: self.idle,
-            _gate: gate,
+            _abandons: abandons,
         })
     }
 
@@ -216,13 +216,13 @@ impl Client {
         request: &Request<'_>,
         size: u64,
         body: PutStream,
-    ) -> Result<(http::Response<Incoming>, Option<ShutsGate>), BackendError> {
+    ) -> Result<(http::Response<Incoming>, Option<Abandons>), BackendError> {
         let body = Unread::new(body);
         let mut may_repeat = true;
         loop {
             let gate = self.manners.asks().then(|| Gate::new(&self.manners));
-            let shuts_gate = gate.clone().map(ShutsGate);
             let progress = Progress::new(true);
+            let abandons = Abandons(Arc::clone(&progress));
             let http = self.streamed(request, size, body.lend(), &progress, gate.clone())?;
             let answer = self.exchange(request.operation, http, &progress).await;
             if let Some(gate) = gate {
@@ -242,7 +242,7 @@ impl Client {
                     let message = "answered before it had the whole body";
                     return Err(unavailable(request.operation, message));
                 }
-                Ok(answer) => return Ok((answer, shuts_gate)),
+                Ok(answer) => return Ok((answer, Some(abandons))),
             }
         }
     }

@@ -59,6 +59,10 @@ pub(super) fn pool(config: &S3Config) -> Result<Pool, String> {
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_keepalive(Some(Duration::from_secs(30)));
+    // Ends what nobody waits for any more: an endpoint that answered and then took no more of
+    // the body. Not all systems have it.
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    tcp.set_tcp_user_timeout(Some(Duration::from_millis(config.idle_timeout_ms)));
     let inner = HttpsConnectorBuilder::new()
         .with_tls_config(tls(config.ca_bundle.as_deref())?)
         .https_or_http()

@@ -17,8 +17,6 @@ use parking_lot::Mutex;
 use tokio::time::Sleep;
 use weir_types::body::PutStream;
 
-use super::body::BrokenOff;
-
 /// After so many waits in vain, one after the other, an endpoint is asked only now and then.
 const IN_VAIN_MAX: u32 = 3;
 /// Of so many requests one asks all the same: an endpoint may have been slow, not ignorant.
@@ -55,8 +53,6 @@ enum State {
     Open,
     /// The endpoint answered without it: it is never sent.
     Answered,
-    /// Nobody reads the answer any more: the connection, which still owes the body, ends.
-    Shut,
 }
 
 /// Stands between one request's head and its body.
@@ -77,9 +73,9 @@ impl Gate {
         })
     }
 
-    fn leave(&self, from: &[State], to: State) {
+    fn leave(&self, to: State) {
         let mut state = self.state.lock();
-        if from.contains(&state) {
+        if *state == State::Waiting {
             *state = to;
             drop(state);
             self.waker.wake();
@@ -89,23 +85,12 @@ impl Gate {
     /// `100 Continue` came.
     pub(super) fn open(&self) {
         self.manners.in_vain.store(0, Ordering::Relaxed);
-        self.leave(&[State::Waiting], State::Open);
+        self.leave(State::Open);
     }
 
     /// The endpoint answered.
     pub(super) fn answered(&self) {
-        self.leave(&[State::Waiting], State::Answered);
-    }
-}
-
-/// Shuts a gate when the request and its answer are done with.
-#[derive(Debug)]
-pub(super) struct ShutsGate(pub(super) Arc<Gate>);
-
-impl Drop for ShutsGate {
-    fn drop(&mut self) {
-        self.0
-            .leave(&[State::Waiting, State::Answered], State::Shut);
+        self.leave(State::Answered);
     }
 }
 
@@ -127,13 +112,12 @@ impl Passage {
         }
     }
 
-    /// Whether the body may go.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BrokenOff>> {
+    /// Ready once the body may go.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.gate.waker.register(cx.waker());
         let mut state = self.gate.state.lock();
         match *state {
-            State::Open => Poll::Ready(Ok(())),
-            State::Shut => Poll::Ready(Err(BrokenOff)),
+            State::Open => Poll::Ready(()),
             State::Answered => Poll::Pending,
             State::Waiting => {
                 let wait = self.wait;
@@ -143,7 +127,7 @@ impl Passage {
                 std::task::ready!(deadline.as_mut().poll(cx));
                 *state = State::Open;
                 self.gate.manners.in_vain.fetch_add(1, Ordering::Relaxed);
-                Poll::Ready(Ok(()))
+                Poll::Ready(())
             }
         }
     }

@@ -429,33 +429,52 @@ async fn who_never_says_that_it_wants_a_body_gets_it_all_the_same() {
     assert_eq!(waits, [true, true, true, false, false, false]);
 }
 
+/// A body that never ends, and tells when it was let go.
+fn endless(gone: mpsc::Sender<()>) -> PutStream {
+    let chunks = futures_util::stream::unfold(gone, |gone| async move {
+        tokio::task::yield_now().await;
+        Some((Ok(Bytes::from_static(&[7; 1000])), gone))
+    });
+    chunks.boxed()
+}
+
 #[tokio::test]
-async fn a_refusal_in_the_middle_of_a_body_is_the_answer() {
+async fn a_refusal_in_the_middle_of_a_body_is_the_answer_and_the_end_of_it() {
     let text = "HTTP/1.1 403 F\r\nContent-Length: 46\r\n\r\n\
                 <Error><Code>QuotaExceeded</Code></Error>     ";
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("an address");
-    tokio::spawn(async move {
-        let (mut socket, _) = listener.accept().await.expect("a connection");
-        read_head(&mut socket).await.expect("a head");
-        let wants = b"HTTP/1.1 100 Continue\r\n\r\n";
-        socket.write_all(wants).await.expect("write");
-        socket.read_u8().await.expect("the body begins");
-        socket.write_all(text.as_bytes()).await.expect("write");
-        // Goes on reading, as polite servers do, so that the answer arrives.
-        let mut sink = vec![0; 1 << 16];
-        while socket.read(&mut sink).await.is_ok_and(|read| read > 0) {}
-    });
-    let config = S3Config::at(
-        format!("http://{address}"),
-        "bucket",
-        "id",
-        "secret".to_owned().into(),
-    );
-    let backend = S3Backend::new(&config, Arc::new(ManualClock::default())).expect("a backend");
-    let endless = body(100_000).chain(futures_util::stream::pending()).boxed();
-    let put = backend.put(&key(), 1 << 30, endless).await;
-    assert_eq!(kind(put), Err(BackendErrorKind::Full));
+    for (expects, reads_on) in [(true, true), (false, true), (true, false), (false, false)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.expect("a connection");
+            let head = read_head(&mut socket).await.expect("a head");
+            assert_eq!(head.contains("\r\nexpect:"), expects);
+            let wants = b"HTTP/1.1 100 Continue\r\n\r\n";
+            socket.write_all(wants).await.expect("write");
+            socket.read_u8().await.expect("the body begins");
+            socket.write_all(text.as_bytes()).await.expect("write");
+            // Polite servers go on reading, so that the answer arrives. Others stand still.
+            let mut sink = vec![0; 1 << 16];
+            while reads_on && socket.read(&mut sink).await.is_ok_and(|read| read > 0) {}
+            std::future::pending::<()>().await;
+        });
+        let mut config = S3Config::at(
+            format!("http://{address}"),
+            "bucket",
+            "id",
+            "secret".to_owned().into(),
+        );
+        config.idle_timeout_ms = 500;
+        let backend = S3Backend::new(&config, Arc::new(ManualClock::default())).expect("a backend");
+        if !expects {
+            backend.client.manners.refused();
+        }
+        let (sender, mut gone) = mpsc::channel(1);
+        let put = backend.put(&key(), 1 << 40, endless(sender)).await;
+        assert_eq!(kind(put), Err(BackendErrorKind::Full));
+        let let_go = tokio::time::timeout(Duration::from_secs(20), gone.recv()).await;
+        assert_eq!(let_go, Ok(None), "expects {expects}, reads on {reads_on}");
+    }
 }
 
 #[tokio::test]

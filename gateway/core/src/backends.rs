@@ -1,11 +1,13 @@
 //! The backends of a site: each with its facts, breaker, room and slots for the background.
 
 mod breaker;
+mod errors;
 mod room;
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -16,6 +18,8 @@ use weir_types::id::BackendId;
 
 pub use breaker::Breaker;
 pub use room::{PendingBytes, Room};
+
+use errors::ErrorShare;
 
 use crate::observe::{BackendCall, Observer, OperationClass};
 use crate::settings::Settings;
@@ -29,6 +33,26 @@ pub struct BackendFacts {
     pub read_only: bool,
     /// Bytes that it may hold at most, reservations included.
     pub bytes_max: Option<u64>,
+    /// Backends that share it are expected to fail together; `None`: it fails alone.
+    pub failure_domain: Option<String>,
+    /// Where the law says its bytes lie.
+    pub residency: Option<String>,
+    /// Calls that it takes at once; 0 when unknown.
+    pub slots_max: u32,
+}
+
+impl BackendFacts {
+    /// A backend about which nothing is said.
+    pub fn new(id: BackendId) -> Self {
+        Self {
+            id,
+            read_only: false,
+            bytes_max: None,
+            failure_domain: None,
+            residency: None,
+            slots_max: 0,
+        }
+    }
 }
 
 /// A backend with everything the core knows about it.
@@ -41,6 +65,8 @@ pub struct BackendHandle {
     room: Room,
     background: Arc<Semaphore>,
     latency: Mutex<Option<Duration>>,
+    errors: ErrorShare,
+    calls: AtomicU32,
 }
 
 impl BackendHandle {
@@ -108,6 +134,16 @@ impl BackendHandle {
         *self.latency.lock()
     }
 
+    /// Smoothed share of calls that failed, in thousandths.
+    pub fn errors_permille(&self) -> u32 {
+        self.errors.permille()
+    }
+
+    /// Calls that are waiting for their answer.
+    pub fn calls_in_flight(&self) -> u32 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
     fn breaker(&self, class: OperationClass) -> &Breaker {
         match class {
             OperationClass::Read => &self.read_breaker,
@@ -123,6 +159,7 @@ impl BackendHandle {
         call: impl Future<Output = Result<T, BackendError>>,
     ) -> Result<T, BackendError> {
         let started = Instant::now();
+        self.calls.fetch_add(1, Ordering::Relaxed);
         let mut waiting = Waiting {
             handle: self,
             class,
@@ -149,6 +186,10 @@ impl BackendHandle {
     /// Lets the breaker learn of a failure that showed after a call had returned, such as a
     /// body that broke off.
     pub fn learn(&self, class: OperationClass, error: Option<&BackendError>) {
+        if error.is_none_or(|error| error.kind != BackendErrorKind::Source) {
+            self.errors
+                .learn(error.is_some_and(BackendError::is_failure));
+        }
         let changed = match error {
             Some(error) if error.is_failure() => self.breaker(class).failed(error.retry_after),
             Some(error) if error.kind == BackendErrorKind::Source => None,
@@ -188,6 +229,7 @@ struct Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
+        self.handle.calls.fetch_sub(1, Ordering::Relaxed);
         // A write may have waited for its own source.
         let silent = !self.is_answered && self.class == OperationClass::Read;
         if silent && self.since.elapsed() >= SILENCE_MAX {
@@ -222,6 +264,8 @@ impl Backends {
                 write_breaker: Breaker::new(settings.breaker_failures_max, settings.breaker_open),
                 background: Arc::new(Semaphore::new(settings.background_per_backend_max)),
                 latency: Mutex::new(None),
+                errors: ErrorShare::default(),
+                calls: AtomicU32::new(0),
             })
         };
         let ordered: Vec<_> = backends.into_iter().map(handle).collect();

@@ -15,7 +15,7 @@ use weir_types::{Error, Result};
 
 use crate::authorize::Grants;
 use crate::backends::Backends;
-use crate::decide::Placer;
+use crate::decide::Decider;
 use crate::object::Parking;
 use crate::observe::Observer;
 use crate::replicate::ageing::Ageing;
@@ -28,8 +28,8 @@ pub struct Parts {
     pub index: Arc<dyn Index>,
     /// Where bytes lie.
     pub backends: Backends,
-    /// Who proposes where an object goes.
-    pub placer: Arc<dyn Placer>,
+    /// Who decides what is left to policies.
+    pub decider: Arc<dyn Decider>,
     /// Who may do what.
     pub grants: Arc<dyn Grants>,
     /// Who is told what happens.
@@ -51,7 +51,7 @@ type UploadLocks = DashMap<(UploadId, Option<PartNumber>), Arc<tokio::sync::Mute
 pub struct Gateway {
     pub(crate) index: Arc<dyn Index>,
     pub(crate) backends: Backends,
-    pub(crate) placer: Arc<dyn Placer>,
+    pub(crate) decider: Arc<dyn Decider>,
     pub(crate) grants: Arc<dyn Grants>,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) clock: SteadyClock,
@@ -83,7 +83,7 @@ impl Gateway {
         Arc::new(Self {
             index: parts.index,
             backends: parts.backends,
-            placer: parts.placer,
+            decider: parts.decider,
             grants: parts.grants,
             observer: parts.observer,
             clock: SteadyClock::new(parts.clock),

@@ -5,8 +5,6 @@ use std::time::Duration;
 /// What the core may use, and how long it waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Copies an object gets when neither its bucket nor its policy says otherwise.
-    pub replication_factor: u8,
     /// Bodies up to this size are read and verified before a backend sees them, and can be
     /// offered to one backend after another.
     pub small_body_bytes_max: u64,
@@ -56,7 +54,6 @@ impl Default for Settings {
         const MIB: u64 = 1024 * 1024;
         const GIB: u64 = 1024 * MIB;
         Self {
-            replication_factor: 2,
             small_body_bytes_max: 256 * 1024,
             put_bytes_max: 5 * GIB,
             object_bytes_max: 5 * 1024 * GIB,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use weir_core::decide::{BackendState, PlaceRequest, Placer, Proposal};
+use weir_core::decide::{BackendState, Decider, PlaceRequest, Proposal, Scope, StoragePolicy};
 use weir_policy as policy;
 use weir_policy::PolicyHost;
 use weir_types::error::ErrorCode;
@@ -17,6 +17,7 @@ pub struct PolicyPlacer {
     host: Arc<PolicyHost>,
     site: String,
     default_policy: String,
+    factor: u8,
     buckets: HashMap<BucketName, Rule>,
 }
 
@@ -43,16 +44,35 @@ impl PolicyPlacer {
             host,
             site: config.site.id.clone(),
             default_policy: config.placement.policy.clone(),
+            factor: config.placement.factor,
             buckets: config.buckets.iter().filter_map(rule).collect(),
         }
     }
 }
 
-impl Placer for PolicyPlacer {
-    fn place(&self, request: &PlaceRequest<'_>, backends: &[BackendState]) -> Result<Proposal> {
+impl Decider for PolicyPlacer {
+    fn storage_policy(&self, scope: &Scope<'_>) -> Arc<StoragePolicy> {
+        let rule = self.buckets.get(scope.bucket);
+        let copies = rule.and_then(|rule| rule.factor).unwrap_or(self.factor);
+        Arc::new(StoragePolicy::unconstrained("default", copies))
+    }
+
+    fn named(&self, _name: Option<&str>) -> Option<Arc<StoragePolicy>> {
+        Some(Arc::new(StoragePolicy::unconstrained(
+            "default",
+            self.factor,
+        )))
+    }
+
+    fn place(
+        &self,
+        storage_policy: &StoragePolicy,
+        request: &PlaceRequest<'_>,
+        backends: &[BackendState],
+    ) -> Result<Proposal> {
         let rule = self.buckets.get(request.bucket);
         let policy = rule.and_then(|rule| rule.policy.as_deref());
-        let copies = rule.and_then(|rule| rule.factor).unwrap_or(request.copies);
+        let copies = storage_policy.copies;
         let tags: Vec<_> = request
             .tags
             .iter()
@@ -101,6 +121,7 @@ impl Placer for PolicyPlacer {
             reason: decision.reason,
             candidates,
             copies: u8::try_from(decision.copies).unwrap_or(u8::MAX),
+            ack: u8::try_from(decision.ack).unwrap_or(u8::MAX),
         })
     }
 }

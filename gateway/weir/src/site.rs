@@ -181,15 +181,18 @@ impl Site {
 
         let metrics = Arc::new(Metrics::new().map_err(Failure::of)?);
         let observer: Arc<dyn Observer> = Arc::<Metrics>::clone(&metrics);
-        let settings = settings(&config.limits, config.placement.factor);
+        let settings = settings(&config.limits);
         let handles = backends
             .iter()
             .zip(config.backends.values())
             .map(|(backend, config)| {
                 let facts = BackendFacts {
-                    id: backend.id.clone(),
                     read_only: config.read_only,
                     bytes_max: config.bytes_max,
+                    failure_domain: config.failure_domain.clone(),
+                    residency: config.residency.clone(),
+                    slots_max: u32::try_from(config.slots_max.unwrap_or(0)).unwrap_or(u32::MAX),
+                    ..BackendFacts::new(backend.id.clone())
                 };
                 let owned: Arc<dyn Backend> = Arc::<Owned>::clone(&backend.owner);
                 (facts, owned)
@@ -197,7 +200,7 @@ impl Site {
         let gateway = Gateway::new(Parts {
             index: Arc::<EmbeddedIndex>::clone(&index),
             backends: Backends::new(handles.collect(), &observer, &settings),
-            placer: Arc::new(PolicyPlacer::new(Arc::clone(policies.host()), &config)),
+            decider: Arc::new(PolicyPlacer::new(Arc::clone(policies.host()), &config)),
             grants: Arc::<Access>::clone(&access),
             observer,
             clock: Arc::clone(&clock),
@@ -265,10 +268,9 @@ async fn see_that_they_are_ours(backends: &[SiteBackend]) -> Result<(), Failure>
 }
 
 /// The core's settings.
-pub fn settings(limits: &LimitsConfig, replication_factor: u8) -> Settings {
+pub fn settings(limits: &LimitsConfig) -> Settings {
     let ms = Duration::from_millis;
     Settings {
-        replication_factor,
         small_body_bytes_max: limits.small_body_bytes_max,
         put_bytes_max: limits.put_bytes_max,
         object_bytes_max: limits.object_bytes_max,
@@ -299,7 +301,7 @@ mod tests {
 
     #[test]
     fn the_defaults_of_both_sides_are_the_same() {
-        let ours = settings(&LimitsConfig::default(), 2);
+        let ours = settings(&LimitsConfig::default());
         assert_eq!(ours, Settings::default());
     }
 }

@@ -5,11 +5,7 @@ use crate::observe::Silent;
 
 fn handle() -> Arc<BackendHandle> {
     let observer: Arc<dyn Observer> = Arc::new(Silent);
-    let facts = BackendFacts {
-        id: BackendId::parse("b0").expect("a valid id"),
-        read_only: false,
-        bytes_max: None,
-    };
+    let facts = BackendFacts::new(BackendId::parse("b0").expect("a valid id"));
     let configured = vec![(facts, Arc::new(MemoryBackend::new()) as Arc<dyn Backend>)];
     let backends = Backends::new(configured, &observer, &Settings::default());
     Arc::clone(backends.iter().next().expect("one backend"))

@@ -70,7 +70,7 @@ impl Gateway {
         let placement = if to_itself {
             blob.placement.clone()
         } else {
-            self.copy_placement(copy, &draft, asker).await?
+            self.copy_placement(copy, &bucket, &draft, asker).await?
         };
         if to_itself || lies_within(&blob, &placement) {
             self.share(copy, &bucket, draft, blob, asker).await
@@ -133,21 +133,23 @@ impl Gateway {
     async fn copy_placement(
         self: &Arc<Self>,
         copy: &CopyObject,
+        bucket: &BucketRecord,
         draft: &VersionRecord,
         asker: Asker<'_>,
     ) -> Result<Placement> {
         let request = PlaceRequest {
             operation: "CopyObject",
             bucket: &copy.bucket,
+            location: bucket.location.as_deref(),
             key: &copy.key,
             size_bytes: Some(draft.size),
             content_type: draft.headers.content_type.as_deref(),
             storage_class: draft.storage_class.as_deref(),
             tags: &draft.tags,
+            user_metadata: &draft.user_metadata,
             principal: asker.principal,
             now_ms: self.wall().as_millis(),
             entropy: self.entropy.u64(),
-            copies: self.settings.replication_factor,
         };
         self.decide(request, asker.trace).await
     }

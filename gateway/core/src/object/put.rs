@@ -42,15 +42,16 @@ impl Gateway {
                 PlaceRequest {
                     operation: "PutObject",
                     bucket: &put.bucket,
+                    location: bucket.location.as_deref(),
                     key: &put.key,
                     size_bytes: Some(put.body.size),
                     content_type: put.headers.content_type.as_deref(),
                     storage_class: put.storage_class.as_deref(),
                     tags: &put.tags,
+                    user_metadata: &put.user_metadata,
                     principal: asker.principal,
                     now_ms: self.wall().as_millis(),
                     entropy: self.entropy.u64(),
-                    copies: self.settings.replication_factor,
                 },
                 asker.trace,
             )

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use tokio::time::{Instant, sleep, timeout};
 use weir_backend::Operation as BackendOperation;
 use weir_backend::memory::{Call, Fault};
-use weir_core::decide::{BackendState, PlaceRequest, Placer, Proposal};
+use weir_core::decide::LeastUsed;
 use weir_types::backend::BackendErrorKind;
 use weir_types::clock::Timestamp;
 use weir_types::crash::CrashPoints;
@@ -17,7 +17,7 @@ use weir_types::operation::{Operation, Outcome, ReadConditions, ReadObject};
 use weir_types::record::{BlobRecord, CopyState, OutboxEntry, Work};
 
 use crate::support::{
-    Dice, Life, World, at_rest, backend_id, come_to_rest, held, object_key, require_laws,
+    Dice, Life, Scripted, World, at_rest, backend_id, come_to_rest, held, object_key, require_laws,
 };
 
 fn in_memory(seed: u64, story: impl AsyncFnOnce(&World, &Life)) {
@@ -68,7 +68,7 @@ async fn read(life: &Life, key: &str) -> Vec<u8> {
 fn objects_get_their_copies_whatever_their_size() {
     for copies in [1, 2, 3] {
         let mut world = World::in_memory(3, 3);
-        world.settings.replication_factor = copies;
+        world.decider = Arc::new(LeastUsed::wanting(copies));
         world.live(CrashPoints::none(), async |life| {
             life.make_bucket().await;
             for size in [0, 1, 1024, 1025, 262_144, 262_145, 1_000_000] {
@@ -146,29 +146,18 @@ fn work_waits_for_a_backend_that_is_down() {
 }
 
 /// Keys say where their objects go: first `b0`, then the backend of their first digit.
-struct Directed;
-
-impl Placer for Directed {
-    fn place(
-        &self,
-        request: &PlaceRequest<'_>,
-        _: &[BackendState],
-    ) -> weir_types::Result<Proposal> {
+fn directed(copies: u8) -> Arc<Scripted> {
+    Arc::new(Scripted::placing(copies, |_, request, _| {
         let digit = request.key.as_str().bytes().next().expect("not empty") - b'0';
-        Ok(Proposal {
-            revision: "directed".into(),
-            reason: "by its key".into(),
-            candidates: vec![0, usize::from(digit)],
-            copies: request.copies,
-        })
-    }
+        vec![0, usize::from(digit)]
+    }))
 }
 
 #[test]
 fn a_backlog_for_a_dead_backend_costs_others_nothing() {
     const BACKLOG: u64 = 50_000;
     let mut world = World::in_memory(15, 3);
-    world.placer = Arc::new(Directed);
+    world.decider = directed(2);
     world.live(CrashPoints::none(), async |life| {
         life.make_bucket().await;
         let down = Fault::Fail(BackendErrorKind::Unavailable);
@@ -230,8 +219,7 @@ fn a_backlog_for_a_dead_backend_costs_others_nothing() {
 #[test]
 fn a_backend_that_others_stand_in_for_is_probed_with_a_write() {
     let mut world = World::in_memory(18, 2);
-    world.settings.replication_factor = 1;
-    world.placer = Arc::new(Directed);
+    world.decider = directed(1);
     world.live(CrashPoints::none(), async |life| {
         life.make_bucket().await;
         let failed = Arc::new(AtomicU64::new(0));
@@ -525,7 +513,7 @@ fn a_write_that_lands_late_is_removed() {
 #[test]
 fn a_backend_that_is_not_configured_is_waited_for() {
     let mut world = World::in_memory(10, 3);
-    world.settings.replication_factor = 3;
+    world.decider = Arc::new(LeastUsed::wanting(3));
     world.live(CrashPoints::none(), async |life| {
         life.make_bucket().await;
         life.client.put("key", &[1; 100]).await.expect("is put");
@@ -554,7 +542,7 @@ fn a_backend_that_is_not_configured_is_waited_for() {
 #[test]
 fn nobody_waits_for_one_slow_backend() {
     let mut world = World::in_memory(11, 3);
-    world.settings.replication_factor = 3;
+    world.decider = Arc::new(LeastUsed::wanting(3));
     world.settings.background_tasks_max = 6;
     world.settings.background_per_backend_max = 2;
     world.live(CrashPoints::none(), async |life| {
@@ -664,7 +652,7 @@ fn a_background_that_is_stopped_leaves_its_work() {
 fn many_deletes_are_forgotten_in_one_round() {
     let mut world = World::in_memory(16, 3);
     world.settings.memory_of_deletes = Duration::from_secs(3600);
-    world.settings.replication_factor = 1;
+    world.decider = Arc::new(LeastUsed::wanting(1));
     world.live(CrashPoints::none(), async |life| {
         life.make_bucket().await;
         for number in 0..2500 {

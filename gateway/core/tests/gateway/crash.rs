@@ -21,7 +21,7 @@ use weir_backend::memory::{Call, Fault, FaultPlan};
 use weir_types::backend::BackendErrorKind;
 use weir_types::crash::CrashPoints;
 
-use crate::support::{Dice, DieAt, Life, Scatter, World, come_to_rest, require_laws};
+use crate::support::{Dice, DieAt, Life, World, come_to_rest, require_laws, scatter};
 use clients::{Knowledge, Role};
 
 /// Every crash point of the gateway; that none is missing is checked below.
@@ -151,7 +151,7 @@ fn goes_well(seed: u64, change: impl FnOnce(&World)) -> bool {
 }
 
 fn scattering(mut world: World) -> World {
-    world.placer = Arc::new(Scatter);
+    world.decider = Arc::new(scatter());
     world.hesitation = Some(7);
     world
 }

@@ -11,7 +11,6 @@ use weir_backend::s3::S3Backend;
 use weir_backend::{Operation as BackendOperation, S3Config};
 use weir_core::authorize::AllowAll;
 use weir_core::backends::{BackendFacts, Backends};
-use weir_core::decide::{BackendState, PlaceRequest, Placer, Proposal};
 use weir_core::observe::{Observer, Silent};
 use weir_core::{Gateway, Parts, Settings};
 use weir_index::MemoryIndex;
@@ -23,7 +22,7 @@ use weir_types::entropy::SeededEntropy;
 use weir_types::id::SiteId;
 use weir_types::index::Mutation;
 
-use crate::support::{Client, Dice, World, at_rest, backend_id, bucket, code_of};
+use crate::support::{Client, Dice, Scripted, World, at_rest, backend_id, bucket, code_of};
 
 /// More than a directory takes in one piece, or an endpoint unasked.
 const LARGE_BYTES: u64 = 600_000;
@@ -54,21 +53,8 @@ fn a_large_body_goes_on_from_full_disks_to_one_with_room() {
 }
 
 /// Proposes backends in the order of the configuration, for one copy.
-struct InOrder;
-
-impl Placer for InOrder {
-    fn place(
-        &self,
-        _request: &PlaceRequest<'_>,
-        backends: &[BackendState],
-    ) -> weir_types::Result<Proposal> {
-        Ok(Proposal {
-            revision: "in-order".into(),
-            reason: "a test".into(),
-            candidates: (0..backends.len()).collect(),
-            copies: 1,
-        })
-    }
+fn in_order() -> Scripted {
+    Scripted::placing(1, |_, _, backends| (0..backends.len()).collect())
 }
 
 /// Answers the head of the one request that a connection brings, and takes nothing more;
@@ -104,11 +90,7 @@ fn gateway(backends: Vec<Arc<dyn Backend>>) -> Arc<Gateway> {
     let site = SiteId::parse("here").expect("a valid site");
     let observer: Arc<dyn Observer> = Arc::new(Silent);
     let settings = Settings::default();
-    let facts = |number| BackendFacts {
-        id: backend_id(number),
-        read_only: false,
-        bytes_max: None,
-    };
+    let facts = |number| BackendFacts::new(backend_id(number));
     let configured = backends
         .into_iter()
         .enumerate()
@@ -116,7 +98,7 @@ fn gateway(backends: Vec<Arc<dyn Backend>>) -> Arc<Gateway> {
     Gateway::new(Parts {
         index: Arc::new(MemoryIndex::new(site)),
         backends: Backends::new(configured.collect(), &observer, &settings),
-        placer: Arc::new(InOrder),
+        decider: Arc::new(in_order()),
         grants: Arc::new(AllowAll),
         observer,
         clock: Arc::new(SystemClock),

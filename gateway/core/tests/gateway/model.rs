@@ -12,7 +12,7 @@ use weir_types::crash::CrashPoints;
 use weir_types::id::UploadId;
 use weir_types::operation::{ListMultipartUploads, Operation, Outcome};
 
-use crate::support::{Dice, Life, Scatter, World, come_to_rest, object_key, require_laws};
+use crate::support::{Dice, Life, World, come_to_rest, object_key, require_laws, scatter};
 use reference::Reference;
 use step::{Answer, Step};
 
@@ -36,7 +36,7 @@ fn the_gateway_does_what_the_model_does() {
 /// Uploads are never too old here: the model knows no time.
 fn world(seed: u64) -> World {
     let mut world = World::in_memory(seed, 3);
-    world.placer = Arc::new(Scatter);
+    world.decider = Arc::new(scatter());
     world.settings.upload_age_max = Duration::from_secs(u64::from(u32::MAX));
     world.settings.memory_of_deletes = world.settings.upload_age_max;
     world

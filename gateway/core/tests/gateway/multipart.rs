@@ -1,9 +1,11 @@
 //! Multipart uploads: what they make, what they refuse, and what they survive.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use weir_backend::Operation as BackendOperation;
 use weir_backend::memory::Fault;
+use weir_core::decide::LeastUsed;
 use weir_types::backend::BackendErrorKind;
 use weir_types::body::{ExpectedChecksum, ExpectedDigests, IncomingBody};
 use weir_types::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
@@ -697,7 +699,7 @@ fn creation_goes_to_the_next_candidate() {
 #[test]
 fn parts_stay_within_the_quota() {
     let mut world = World::in_memory(5, 1);
-    world.settings.replication_factor = 1;
+    world.decider = Arc::new(LeastUsed::wanting(1));
     world.facts(0).bytes_max = Some(5000);
     world.live(CrashPoints::none(), async |life| {
         life.make_bucket().await;

@@ -31,15 +31,16 @@ impl Gateway {
         let request = PlaceRequest {
             operation: "CreateMultipartUpload",
             bucket: &create.bucket,
+            location: bucket.location.as_deref(),
             key: &create.key,
             size_bytes: None,
             content_type: create.headers.content_type.as_deref(),
             storage_class: create.storage_class.as_deref(),
             tags: &create.tags,
+            user_metadata: &create.user_metadata,
             principal: asker.principal,
             now_ms: self.wall().as_millis(),
             entropy: self.entropy.u64(),
-            copies: self.settings.replication_factor,
         };
         let placement = self.decide(request, asker.trace).await?;
         let mut upload = self.draft_upload(create, bucket.incarnation, placement, asker);

@@ -129,12 +129,7 @@ async fn given(backends: Vec<Arc<dyn Backend>>, bytes: &[u8]) -> (Arc<Gateway>, 
             created_at: Default::default(),
             state: CopyState::Good,
         });
-        let facts = BackendFacts {
-            id,
-            read_only: false,
-            bytes_max: None,
-        };
-        configured.push((facts, backend));
+        configured.push((BackendFacts::new(id), backend));
     }
     let mut crc = crc32c();
     crc.update(bytes);
@@ -153,7 +148,7 @@ async fn given(backends: Vec<Arc<dyn Backend>>, bytes: &[u8]) -> (Arc<Gateway>, 
     let gateway = Gateway::new(Parts {
         index: Arc::new(MemoryIndex::new(site)),
         backends: Backends::new(configured, &observer, &settings),
-        placer: Arc::new(LeastUsed),
+        decider: Arc::new(LeastUsed::default()),
         grants: Arc::new(AllowAll),
         observer,
         clock: Arc::new(SystemClock),

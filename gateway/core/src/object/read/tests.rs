@@ -34,17 +34,13 @@ fn gateway(backends: &[&MemoryBackend]) -> Arc<Gateway> {
     let observer: Arc<dyn Observer> = Arc::new(Silent);
     let settings = Settings::default();
     let configured = backends.iter().enumerate().map(|(number, backend)| {
-        let facts = BackendFacts {
-            id: id(number),
-            read_only: false,
-            bytes_max: None,
-        };
+        let facts = BackendFacts::new(id(number));
         (facts, Arc::new((*backend).clone()) as Arc<dyn Backend>)
     });
     Gateway::new(Parts {
         index: Arc::new(MemoryIndex::new(SiteId::parse("here").expect("a site"))),
         backends: Backends::new(configured.collect(), &observer, &settings),
-        placer: Arc::new(LeastUsed),
+        decider: Arc::new(LeastUsed::default()),
         grants: Arc::new(AllowAll),
         observer,
         clock: Arc::new(SystemClock),

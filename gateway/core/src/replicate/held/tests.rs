@@ -15,11 +15,7 @@ fn id() -> BackendId {
 
 fn backends() -> Backends {
     let observer: Arc<dyn Observer> = Arc::new(Silent);
-    let facts = BackendFacts {
-        id: id(),
-        read_only: false,
-        bytes_max: None,
-    };
+    let facts = BackendFacts::new(id());
     let backend = Arc::new(MemoryBackend::new()) as Arc<dyn Backend>;
     Backends::new(vec![(facts, backend)], &observer, &Settings::default())
 }

@@ -2,6 +2,7 @@
 //! speak in operations, and the laws that must hold when everything has come to rest.
 
 mod client;
+mod decider;
 mod file;
 mod hesitant;
 mod laws;
@@ -11,9 +12,10 @@ mod world;
 use weir_types::entropy::{Entropy as _, SeededEntropy};
 
 pub(crate) use client::{Client, body, code_of, frames, object_key};
+pub(crate) use decider::{Scripted, scatter};
 pub(crate) use laws::{at_rest, come_to_rest, held, require_laws};
 pub(crate) use plan::DieAt;
-pub(crate) use world::{Life, Scatter, World, backend_id, bucket};
+pub(crate) use world::{Life, World, backend_id, bucket};
 
 /// Dice whose throws follow from a seed.
 pub(crate) struct Dice(SeededEntropy);

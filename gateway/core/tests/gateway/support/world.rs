@@ -12,7 +12,7 @@ use weir_backend::memory::{Call, Fault, MemoryBackend};
 use weir_backend::sim::SimFs;
 use weir_core::authorize::AllowAll;
 use weir_core::backends::{BackendFacts, Backends};
-use weir_core::decide::{BackendState, LeastUsed, PlaceRequest, Placer, Proposal};
+use weir_core::decide::{Decider, LeastUsed};
 use weir_core::observe::{Observer, Silent};
 use weir_core::replicate::{self, Background};
 use weir_core::{Gateway, Parts, Settings};
@@ -47,7 +47,7 @@ pub(crate) struct World {
     pub(crate) settings: Settings,
     disks: Disks,
     facts: Vec<BackendFacts>,
-    pub(crate) placer: Arc<dyn Placer>,
+    pub(crate) decider: Arc<dyn Decider>,
     /// Seed of the moments that mutations wait for, if they do.
     pub(crate) hesitation: Option<u64>,
     wall_ms: Cell<u64>,
@@ -89,16 +89,12 @@ impl World {
     }
 
     fn on(disks: Disks, seed: u64, backends: usize) -> Self {
-        let facts = |number| BackendFacts {
-            id: backend_id(number),
-            read_only: false,
-            bytes_max: None,
-        };
+        let facts = |number| BackendFacts::new(backend_id(number));
         Self {
             settings: settings(),
             disks,
             facts: (0..backends).map(facts).collect(),
-            placer: Arc::new(LeastUsed),
+            decider: Arc::new(LeastUsed::default()),
             hesitation: None,
             wall_ms: Cell::new(1_700_000_000_000),
             entropy: Arc::new(SeededEntropy::new(seed)),
@@ -118,11 +114,7 @@ impl World {
 
     /// Puts it back.
     pub(crate) fn configure(&mut self, number: usize) {
-        self.facts.push(BackendFacts {
-            id: backend_id(number),
-            read_only: false,
-            bytes_max: None,
-        });
+        self.facts.push(BackendFacts::new(backend_id(number)));
     }
 
     /// The backend in memory of that number.
@@ -309,7 +301,7 @@ impl World {
                 None => index.shared(),
             },
             backends: Backends::new(configured.collect(), &observer, &self.settings),
-            placer: Arc::clone(&self.placer),
+            decider: Arc::clone(&self.decider),
             grants: Arc::new(AllowAll),
             observer,
             clock: clock as Arc<dyn Clock>,
@@ -403,32 +395,6 @@ impl Clock for PausedClock {
     fn now(&self) -> Timestamp {
         let base = Timestamp::from_millis(self.base_ms.load(Ordering::SeqCst));
         base.plus(Instant::now() - self.origin)
-    }
-}
-
-/// Places anywhere: on two or three backends, in any order, wanting one copy or two.
-pub(crate) struct Scatter;
-
-impl Placer for Scatter {
-    fn place(
-        &self,
-        request: &PlaceRequest<'_>,
-        backends: &[BackendState],
-    ) -> weir_types::Result<Proposal> {
-        let dice = Dice::new(request.entropy);
-        let mut candidates: Vec<usize> = (0..backends.len()).collect();
-        candidates.sort_by_cached_key(|_| dice.below(u64::MAX));
-        if dice.chance(50) {
-            candidates.truncate(2);
-        }
-        let copies = if dice.chance(20) { 1 } else { request.copies };
-        let (revision, reason) = ("scatter".into(), "by dice".into());
-        Ok(Proposal {
-            revision,
-            reason,
-            candidates,
-            copies,
-        })
     }
 }
 

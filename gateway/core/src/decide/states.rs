@@ -1,0 +1,62 @@
+//! What deciders are told about backends with every question.
+
+use std::sync::Arc;
+
+use weir_types::Result;
+use weir_types::id::BackendId;
+use weir_types::record::LedgerRecord;
+
+use crate::backends::BackendHandle;
+use crate::gateway::{Gateway, index_error};
+use crate::observe::OperationClass;
+
+/// What is known about a backend at this moment; static facts were given to the policy once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BackendState {
+    /// Bytes of copies.
+    pub used_bytes: u64,
+    /// Bytes reserved by writes in flight and by what waits to be deleted.
+    pub reserved_bytes: u64,
+    /// Bytes it may hold at most.
+    pub bytes_max: Option<u64>,
+    /// Number of copies.
+    pub objects: u64,
+    /// Takes new bytes as far as is known.
+    pub writable: bool,
+    /// Its write breaker is closed.
+    pub healthy: bool,
+    /// Smoothed time to the first byte of reads, in microseconds; 0 when unknown.
+    pub latency_us: u64,
+    /// Smoothed share of failed calls, in thousandths.
+    pub errors_permille: u32,
+    /// Calls in flight.
+    pub slots_used: u32,
+    /// Calls that it takes at once; 0 when unknown.
+    pub slots_max: u32,
+}
+
+impl Gateway {
+    /// The state of each backend, in the order of the configuration.
+    pub async fn backend_states(&self) -> Result<Vec<BackendState>> {
+        let ledger = self.index.ledger().await.map_err(index_error)?;
+        let find = |id: &BackendId| ledger.iter().find(|(b, _)| b == id).map(|(_, l)| l);
+        let nothing = LedgerRecord::default();
+        let state = |handle: &Arc<BackendHandle>| {
+            let used = find(handle.id()).unwrap_or(&nothing);
+            let latency = handle.latency().unwrap_or_default().as_micros();
+            BackendState {
+                used_bytes: used.used_bytes,
+                reserved_bytes: used.reserved_bytes,
+                bytes_max: handle.room().bytes_max(),
+                objects: used.used_objects,
+                writable: !handle.facts().read_only,
+                healthy: handle.is_healthy(OperationClass::Write),
+                latency_us: u64::try_from(latency).unwrap_or(u64::MAX),
+                errors_permille: handle.errors_permille(),
+                slots_used: handle.calls_in_flight(),
+                slots_max: handle.facts().slots_max,
+            }
+        };
+        Ok(self.backends.iter().map(state).collect())
+    }
+}

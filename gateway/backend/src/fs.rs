@@ -153,7 +153,8 @@ impl Shared {
 impl FsBackend {
     /// Opens the directory that `config` names, making it where needed.
     ///
-    /// Blocks. Removes what earlier processes left in the folder of temporary files.
+    /// Blocks. What earlier processes left in the folder of temporary files stays until
+    /// [`Backend::confirmed`].
     pub fn open(config: &FsConfig, entropy: Arc<dyn Entropy>) -> Result<Self, BackendError> {
         let layer = RealFs::open(&config.path)
             .map_err(|e| io_error(&config.path.display().to_string(), &e))?;
@@ -190,7 +191,6 @@ impl FsBackend {
         layer
             .sync_folder("", site::LAYOUT)
             .map_err(|e| io_error("fsync root", &e))?;
-        sweep(&*layer)?;
         Ok(Self {
             layer,
             jobs,
@@ -399,5 +399,10 @@ impl Backend for FsBackend {
             place,
         };
         self.store(size, body, finish).await
+    }
+
+    async fn confirmed(&self) -> Result<(), BackendError> {
+        let layer = Arc::clone(&self.layer);
+        self.jobs.run(move || sweep(&*layer)).await
     }
 }

@@ -283,6 +283,7 @@ impl Backend for S3Backend {
         size: u64,
         body: PutStream,
     ) -> Result<Stored, BackendError> {
+        self.try_disputed_tags().await;
         let answer = self.store(key.as_str(), size, body).await?;
         let stored = Stored {
             md5: self.tags.of_object(&answer),
@@ -391,5 +392,9 @@ impl Backend for S3Backend {
         self.tags.learn(tags::claimed(&answer), marker);
         answer.discard();
         Ok(())
+    }
+
+    fn disputed(&self) {
+        self.tags.disputed();
     }
 }

@@ -90,6 +90,17 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Writes the owner marker. The one key that is ever overwritten.
     async fn write_owner(&self, marker: &[u8]) -> Result<(), BackendError>;
+
+    /// Told once, when the marker was seen to be this index's and before anything else is
+    /// written: from here on, what earlier processes left unfinished may be removed.
+    async fn confirmed(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    /// Told that [`Stored::md5`] was not that of the bytes which were sent. Either other bytes
+    /// lie there, which the caller discards, or it is no MD5 any more: a backend that took a
+    /// tag for one does so no longer before it has seen it to be one again.
+    fn disputed(&self) {}
 }
 
 /// Key of the object that names the site and index epoch a backend belongs to.

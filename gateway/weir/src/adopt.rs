@@ -61,9 +61,15 @@ impl Prospect {
 
     /// Makes the backend ours, and notes it in the log.
     pub async fn adopt(&self, owner: &Owned) -> Result<(), Failure> {
-        let (backend, holder, us) = (&self.backend, self.holder(), &self.us);
+        let (backend, holder, us) = (&self.backend, self.named(), &self.us);
         tracing::warn!(%backend, from = holder, to = us, "adopting a backend of another index");
         let failed = |error| Failure::new(format!("backend {backend}: {error}"));
+        let stands = owner.holder().await.map_err(failed)?;
+        if stands != self.holder {
+            return Err(Failure::new(format!(
+                "backend {backend}: the marker has changed since it was looked at; look again"
+            )));
+        }
         match owner.adopt().await.map_err(failed)? {
             Holder::Us => {
                 tracing::warn!(%backend, from = holder, to = us, "backend adopted");
@@ -75,7 +81,7 @@ impl Prospect {
         }
     }
 
-    fn holder(&self) -> &str {
+    fn named(&self) -> &str {
         match &self.holder {
             Holder::Nobody => "nobody",
             Holder::Us => &self.us,
@@ -88,7 +94,7 @@ impl fmt::Display for Prospect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let id = &self.backend;
         writeln!(f, "backend {id}")?;
-        writeln!(f, "  its marker names  {}", self.holder())?;
+        writeln!(f, "  its marker names  {}", self.named())?;
         writeln!(f, "  this index is     {}", self.us)?;
         writeln!(
             f,

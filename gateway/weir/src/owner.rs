@@ -128,7 +128,10 @@ impl Owned {
         };
         Ok(match holder {
             Holder::Another(other) => Err(self.refusal(&other)),
-            Holder::Us | Holder::Nobody => Ok(()),
+            Holder::Us | Holder::Nobody => {
+                self.inner.confirmed().await?;
+                Ok(())
+            }
         })
     }
 
@@ -266,6 +269,10 @@ impl Backend for Owned {
 
     async fn write_owner(&self, marker: &[u8]) -> Result<(), BackendError> {
         self.inner.write_owner(marker).await
+    }
+
+    fn disputed(&self) {
+        self.inner.disputed();
     }
 }
 

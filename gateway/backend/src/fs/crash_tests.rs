@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use weir_types::backend::{Backend, BackendError, BackendPart};
 use weir_types::body::PutStream;
 use weir_types::clock::Timestamp;
@@ -107,10 +107,13 @@ impl Storm {
     }
 
     fn open(&self) -> Result<FsBackend, BackendError> {
-        FsBackend::on_layer(
+        let opened = FsBackend::on_layer(
             Arc::new(self.disk.clone()),
             Arc::new(SeededEntropy::new(self.dice.u64())),
-        )
+        )?;
+        let confirmed = opened.confirmed().now_or_never();
+        confirmed.expect("a simulated disk never waits")?;
+        Ok(opened)
     }
 
     /// Does something; what was acknowledged is noted, what was not comes back.

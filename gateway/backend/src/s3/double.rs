@@ -42,8 +42,9 @@ pub(super) struct Double(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    manners: Manners,
-    objects: Mutex<HashMap<String, Bytes>>,
+    manners: Mutex<Manners>,
+    /// Bytes with the tag they got.
+    objects: Mutex<HashMap<String, (Bytes, String)>>,
     /// `METHOD path?query` of each request.
     requests: Mutex<Vec<String>>,
 }
@@ -51,9 +52,14 @@ struct Inner {
 impl Double {
     pub(super) fn new(manners: Manners) -> Self {
         Self(Arc::new(Inner {
-            manners,
+            manners: Mutex::new(manners),
             ..Inner::default()
         }))
+    }
+
+    /// Does otherwise from now on.
+    pub(super) fn change(&self, manners: Manners) {
+        *self.0.manners.lock() = manners;
     }
 
     /// Listens on a free port; answers the endpoint.
@@ -112,27 +118,35 @@ impl Double {
     }
 
     fn store(&self, path: String, is_part: bool, body: Bytes) -> Response<Full<Bytes>> {
-        let manners = &self.0.manners;
         let mut bytes = body.to_vec();
-        if manners.spoils_over.is_some_and(|over| bytes.len() > over) {
+        if self
+            .0
+            .manners
+            .lock()
+            .spoils_over
+            .is_some_and(|over| bytes.len() > over)
+        {
             bytes[0] ^= 1;
         }
         let tag = self.tag(is_part, &bytes);
         if !is_part {
-            self.0.objects.lock().insert(path, bytes.into());
+            self.0
+                .objects
+                .lock()
+                .insert(path, (bytes.into(), tag.clone()));
         }
         self.tagged(&tag, Bytes::new())
     }
 
     fn fetch(&self, path: &str) -> Response<Full<Bytes>> {
-        let Some(bytes) = self.0.objects.lock().get(path).cloned() else {
+        let Some((bytes, tag)) = self.0.objects.lock().get(path).cloned() else {
             return status(StatusCode::NOT_FOUND);
         };
-        self.tagged(&self.tag(false, &bytes), bytes)
+        self.tagged(&tag, bytes)
     }
 
     fn tag(&self, is_part: bool, bytes: &[u8]) -> String {
-        let manners = &self.0.manners;
+        let manners = self.0.manners.lock();
         match if is_part {
             manners.parts
         } else {
@@ -145,7 +159,7 @@ impl Double {
 
     fn tagged(&self, tag: &str, body: Bytes) -> Response<Full<Bytes>> {
         let mut answer = Response::builder().header("etag", format!("\"{tag}\""));
-        if let Some(how) = self.0.manners.encryption {
+        if let Some(how) = self.0.manners.lock().encryption {
             answer = answer.header("x-amz-server-side-encryption", how);
         }
         let answer = answer.body(Full::new(body));

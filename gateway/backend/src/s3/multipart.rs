@@ -53,6 +53,7 @@ impl S3Backend {
         size: u64,
         body: PutStream,
     ) -> Result<Stored, BackendError> {
+        self.try_disputed_tags().await;
         self.try_tags_of_parts().await;
         let answer = self.send_part(key, upload, part, size, body).await?;
         let stored = Stored {

@@ -131,3 +131,42 @@ async fn an_endpoint_that_stores_other_bytes_gives_itself_away() {
     let stored = put(&backend, b"small").await;
     assert_eq!(stored.require(5, Some(&md5(b"small"))), Ok(()));
 }
+
+/// An endpoint that changes its ways is found out by the first write after a dispute; one that
+/// spoils bytes goes on being judged by its tags.
+#[tokio::test]
+async fn a_disputed_tag_is_tried_on_bytes_that_are_known() {
+    for (changed, wanted) in [
+        (
+            Manners {
+                objects: Tag::Other,
+                parts: Tag::Other,
+                ..Manners::default()
+            },
+            None,
+        ),
+        (Manners::default(), Some(md5(b"small"))),
+    ] {
+        let double = Double::new(Manners::default());
+        let backend = backend(&double).await;
+        backend.write_owner(b"me").await.expect("write owner");
+        assert_eq!(put_part(&backend, b"small").await.md5, Some(md5(b"small")));
+        double.change(changed.clone());
+        backend.disputed();
+        for _ in 0..2 {
+            assert_eq!(put(&backend, b"small").await.md5, wanted, "{changed:?}");
+            assert_eq!(put_part(&backend, b"small").await.md5, wanted);
+            // The marker's own tag is as old as the marker, and proves nothing.
+            backend.read_owner().await.expect("read owner");
+        }
+        let of_probe = |method, part| {
+            let all = double.requests_with(&format!("{method} /bucket/w1-probe?"));
+            all - double.requests_with(&format!("{method} /bucket/w1-probe?{part}"))
+        };
+        let tried = (
+            of_probe("PUT", "partNumber"),
+            of_probe("DELETE", "uploadId"),
+        );
+        assert_eq!(tried, (1, 1), "and nothing stays there");
+    }
+}

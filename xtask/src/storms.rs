@@ -100,7 +100,7 @@ pub(crate) const STORMS: &[Storm] = &[
         },
         long: Form {
             limit_s: 1800,
-            args: &["--swaps", "200", "--clients", "64"],
+            args: &["--swaps", "1000", "--clients", "64"],
         },
     },
     Storm {

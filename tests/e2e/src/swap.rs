@@ -1,8 +1,8 @@
-//! Placement policies are swapped through the admin API under load, between two that place
-//! on disjoint backends.
+//! Policies are swapped through the admin API under load, between two that place on disjoint
+//! backends and decide overflow, replication and read routing beside.
 //!
-//! No request may fail, and every object's copies must lie where the revision that its record
-//! names places things.
+//! No request may fail, every object's copies must lie where the revision that its record
+//! names places things, and of the revisions that were swapped out none may stay.
 
 mod guest;
 
@@ -22,9 +22,17 @@ use crate::content::{identify, slice, storm_bytes};
 use crate::gateway::Gateway;
 use crate::random::{Random, seed};
 
-const BUCKET: &str = "storm";
-const POLICY: &str = "storm";
-const BACKENDS: [&str; 4] = ["a-near", "b-near", "c-far", "d-far"];
+/// Each is a bucket, a storage policy and a policy. What `spilling` places is always too large
+/// for the backend that it proposes.
+const NAMES: [&str; 2] = ["storm", "spilling"];
+const BACKENDS: [&str; 5] = ["a-near", "b-near", "c-far", "d-far", "e-tiny"];
+const TINY: u32 = 4;
+const HOMES: [[u32; 2]; 2] = [[0, 1], [2, 3]];
+/// The decisions that must have been asked for.
+const DECISIONS: [&str; 4] = ["placement", "overflow", "replication", "read-routing"];
+/// Revisions of a policy that may be loaded after the storm: the active one, and the one that
+/// steps in when it fails.
+const REVISIONS_MAX: f64 = 2.0;
 const NEAR: [&str; 2] = ["a-near", "b-near"];
 const FAR: [&str; 2] = ["c-far", "d-far"];
 const LIMITS: &str = "clean_grace_ms = 100\nlate_write_ms_max = 1000\nreaper_interval_ms = 500\n";
@@ -42,16 +50,30 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     let swaps = args.get("swaps", 30);
     let clients = args.get("clients", 16);
 
+    let policy = |name| {
+        format!(
+            "[policies.{name}]\nbuiltin = \"spread\"\n\n\
+             [storage_policies.{name}]\nplacement = \"{name}\"\noverflow = \"{name}\"\n\
+             replication = \"{name}\"\nread_routing = \"{name}\"\nfactor = 2\n\n\
+             [buckets.{name}]\nstorage_policy = \"{name}\"\n\n"
+        )
+    };
     let tables = format!(
-        "[placement]\npolicy = \"{POLICY}\"\nfactor = 2\n\n\
-         [policies.{POLICY}]\nbuiltin = \"spread\"\n\n{}",
-        Gateway::directories(&BACKENDS)
+        "{}{}\nbytes_max = 1\n",
+        NAMES.map(policy).concat(),
+        Gateway::directories(&BACKENDS).trim_end(),
     );
     let gateway = Gateway::start("swap", &tables, LIMITS).await?;
-    let components = [guest::component(&[0, 1])?, guest::component(&[2, 3])?];
+    let components = HOMES.map(|homes| {
+        let kinds = [
+            guest::component(&homes, homes),
+            guest::component(&[TINY], homes),
+        ];
+        kinds.into_iter().collect::<Result<Vec<_>>>()
+    });
+    let components = components.into_iter().collect::<Result<Vec<_>>>()?;
     upload(&gateway, &components[1]).await?;
     let client = gateway.client();
-    client.create_bucket(BUCKET).await?;
 
     let load = Load::start(&client, clients, seed);
     let mut warm = 0;
@@ -65,7 +87,7 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     let requests = load.finish().await?;
     let after = gateway.resident_bytes()?;
     println!(
-        "{swaps} swaps under {clients} clients, {requests} requests; resident {} MiB, then {} MiB",
+        "2 x {swaps} swaps under {clients} clients, {requests} requests; resident {} MiB, then {} MiB",
         warm >> 20,
         after >> 20
     );
@@ -73,16 +95,48 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
         return Err(format!("resident memory grew from {warm} to {after} bytes"));
     }
     gateway.settle().await?;
-    every_object_is_explained(&gateway).await?;
+    for bucket in NAMES {
+        every_object_is_explained(&gateway, bucket).await?;
+    }
+    everything_was_decided(&gateway).await?;
     gateway.remove()
 }
 
-async fn upload(gateway: &Gateway, component: &[u8]) -> Result<()> {
-    let path = format!("/v1/policies/{POLICY}");
-    gateway
-        .admin("POST", &path, Some(component.to_vec()))
-        .await
-        .map(drop)
+/// Swaps each of the policies.
+async fn upload(gateway: &Gateway, components: &[Vec<u8>]) -> Result<()> {
+    for (name, component) in NAMES.iter().zip(components) {
+        let path = format!("/v1/policies/{name}");
+        let uploaded = gateway.admin("POST", &path, Some(component.clone()));
+        uploaded.await?;
+    }
+    Ok(())
+}
+
+/// All decisions were made, by the components, and what was swapped out is gone.
+async fn everything_was_decided(gateway: &Gateway) -> Result<()> {
+    for decision in DECISIONS {
+        let label = format!("decision=\"{decision}\"");
+        let made = gateway.sum("weir_policy_decisions_total", &label).await?;
+        println!("{decision}: {made} decisions");
+        if made == 0.0 {
+            return Err(format!("no {decision} was ever decided"));
+        }
+    }
+    for name in NAMES {
+        let label = format!("policy=\"{name}\"");
+        for bad in ["weir_policy_faults_total", "weir_policy_fallbacks_total"] {
+            let seen = gateway.sum(bad, &label).await?;
+            if seen > 0.0 {
+                return Err(format!("{bad}{{{label}}} is {seen}"));
+            }
+        }
+        let loaded = gateway.sum("weir_policy_revisions_loaded", &label).await?;
+        println!("{name}: {loaded} revisions are loaded");
+        if !(1.0..=REVISIONS_MAX).contains(&loaded) {
+            return Err(format!("{loaded} revisions of {name} are loaded"));
+        }
+    }
+    Ok(())
 }
 
 /// Clients that write, read, overwrite and delete their own keys.
@@ -146,7 +200,8 @@ async fn one(
     last: &mut BTreeMap<u64, u64>,
 ) -> Result<()> {
     let key = random.below(KEYS_PER_CLIENT);
-    let path = format!("/{BUCKET}/{owner}/{key}");
+    let bucket = NAMES[usize::from(key % 4 == 0)];
+    let path = format!("/{bucket}/{owner}/{key}");
     match random.below(10) {
         0 => {
             client
@@ -178,7 +233,7 @@ async fn one(
 }
 
 /// Compares what the records say with what lies in the directories.
-async fn every_object_is_explained(gateway: &Gateway) -> Result<()> {
+async fn every_object_is_explained(gateway: &Gateway, bucket: &str) -> Result<()> {
     let mut blobs = Vec::new();
     for id in BACKENDS {
         let objects = walk(&gateway.directory(id))?.objects;
@@ -187,8 +242,8 @@ async fn every_object_is_explained(gateway: &Gateway) -> Result<()> {
     let lies_on = copies(blobs)?;
     let (near, far) = (BTreeSet::from(NEAR), BTreeSet::from(FAR));
     let mut seen = BTreeMap::<String, (BTreeSet<&str>, u64)>::new();
-    for entry in gateway.client().list(BUCKET).await? {
-        let path = format!("/v1/explain?bucket={BUCKET}&key={}", entry.key);
+    for entry in gateway.client().list(bucket).await? {
+        let path = format!("/v1/explain?bucket={bucket}&key={}", entry.key);
         let explained = gateway.admin("GET", &path, None).await?;
         let [policy, blob] = ["policy", "blob"].map(|name| field(&explained, name));
         let (Some(policy), Some(blob)) = (policy, blob) else {
@@ -208,7 +263,7 @@ async fn every_object_is_explained(gateway: &Gateway) -> Result<()> {
             ));
         }
     }
-    println!("objects by revision: {seen:?}");
+    println!("{bucket}: objects by revision: {seen:?}");
     let sets: BTreeSet<_> = seen.values().map(|(on, _)| on.clone()).collect();
     if sets.len() < 2 {
         return Err("only one policy ever decided: this shows nothing".to_owned());

@@ -1,24 +1,185 @@
 //! The bridge between the generated bindings and the SDK's types. Exists in
-//! Wasm builds only; [`crate::placement_policy!`] is its one user.
+//! Wasm builds only; [`crate::export_policy!`] is its one user.
+//!
+//! Each interface has bindings of its own over shared types, so that a
+//! component exports the ones that its macro names and no other: every `export!`
+//! adds a section with its part of the component's type, and the encoder
+//! merges them.
 
-use std::string::String;
+mod convert;
 
 use crate as sdk;
 
+macro_rules! bindings {
+    ($module:ident: $world:literal) => {
+        #[allow(missing_docs, unreachable_pub, clippy::all)]
+        pub mod $module {
+            wit_bindgen::generate!({
+                path: "../wit/0.2.0",
+                inline: $world,
+                pub_export_macro: true,
+                with: {
+                    "weir:policy/types@0.2.0": crate::glue::shared::weir::policy::types,
+                },
+            });
+        }
+    };
+}
+
 #[allow(missing_docs, unreachable_pub, clippy::all)]
-pub mod bindings {
+pub mod shared {
     wit_bindgen::generate!({
-        path: "../wit/0.1.0",
-        world: "placement-policy",
-        pub_export_macro: true,
-        default_bindings_module: "weir_plugin_sdk::glue::bindings",
+        path: "../wit/0.2.0",
+        inline: "package weir:sdk; world shared {
+            import weir:policy/host@0.2.0;
+            import weir:policy/types@0.2.0;
+        }",
+        generate_all,
+        generate_unused_types: true,
     });
 }
 
-pub use bindings::exports::weir::policy::{lifecycle, placement};
-pub use bindings::weir::policy::types;
+bindings!(lifecycle: "package weir:sdk; world lifecycle { export weir:policy/lifecycle@0.2.0; }");
+bindings!(placement: "package weir:sdk; world placement { export weir:policy/placement@0.2.0; }");
+bindings!(overflow: "package weir:sdk; world overflow { export weir:policy/overflow@0.2.0; }");
+bindings!(replication: "package weir:sdk; world replication { export weir:policy/replication@0.2.0; }");
+bindings!(read_routing: "package weir:sdk; world read-routing { export weir:policy/read-routing@0.2.0; }");
 
-use bindings::weir::policy::host;
+use lifecycle::exports::weir::policy::lifecycle as wit_lifecycle;
+use overflow::exports::weir::policy::overflow as wit_overflow;
+use placement::exports::weir::policy::placement as wit_placement;
+use read_routing::exports::weir::policy::read_routing as wit_routing;
+use replication::exports::weir::policy::replication as wit_replication;
+use shared::weir::policy::{host, types as wit};
+
+pub use wit_lifecycle::Decisions;
+
+/// The one policy of a component: what [`crate::export_policy!`] writes.
+pub trait Component: 'static {
+    /// Its type.
+    type Policy: sdk::Policy;
+
+    /// What it decides.
+    const DECIDES: Decisions;
+
+    /// Keeps the configured policy; false if there is one.
+    fn keep(policy: Self::Policy) -> bool;
+
+    /// Calls `ask` with it, if there is one.
+    fn with<R>(ask: impl FnOnce(Option<&Self::Policy>) -> R) -> R;
+}
+
+/// The answer of a configured policy. The host configures an instance before
+/// it asks; who asks earlier gets a trap.
+fn answer<C: Component, R>(ask: impl FnOnce(&C::Policy) -> R) -> R {
+    C::with(|policy| match policy {
+        Some(policy) => ask(policy),
+        None => core::arch::wasm32::unreachable(),
+    })
+}
+
+impl<C: Component> wit_lifecycle::Guest for C {
+    fn describe() -> wit_lifecycle::Description {
+        let sdk::Description {
+            name,
+            version,
+            summary,
+            settings_schema,
+            needs_user_metadata,
+        } = <C::Policy as sdk::Policy>::describe();
+        wit_lifecycle::Description {
+            name,
+            version,
+            summary,
+            decides: C::DECIDES,
+            needs: if needs_user_metadata {
+                wit_lifecycle::Needs::USER_METADATA
+            } else {
+                wit_lifecycle::Needs::empty()
+            },
+            settings_schema,
+        }
+    }
+
+    fn configure(
+        settings: String,
+        facts: wit::Facts,
+    ) -> Result<(), Vec<wit_lifecycle::ConfigError>> {
+        let error = |error: sdk::ConfigError| wit_lifecycle::ConfigError {
+            path: error.path,
+            message: error.message,
+        };
+        let policy = <C::Policy as sdk::Policy>::configure(&settings, facts.into())
+            .map_err(|errors| errors.into_iter().map(error).collect::<Vec<_>>())?;
+        if C::keep(policy) {
+            return Ok(());
+        }
+        let twice = sdk::ConfigError::new("", "this instance is configured already");
+        Err(vec![error(twice)])
+    }
+}
+
+impl<C: Component<Policy: sdk::PlacementPolicy>> wit_placement::Guest for C {
+    fn place(request: wit::Request, backends: Vec<wit::BackendState>) -> wit_placement::Decision {
+        let backends = convert::states(backends);
+        let sdk::Placement {
+            candidates,
+            copies,
+            ack,
+            reason,
+        } = answer::<C, _>(|policy| {
+            sdk::PlacementPolicy::place(policy, &request.into(), &backends)
+        });
+        wit_placement::Decision {
+            candidates,
+            copies,
+            ack,
+            reason,
+        }
+    }
+}
+
+impl<C: Component<Policy: sdk::OverflowPolicy>> wit_overflow::Guest for C {
+    fn overflow(
+        request: wit::Request,
+        excluded: Vec<wit_overflow::Excluded>,
+        backends: Vec<wit::BackendState>,
+    ) -> wit_overflow::Decision {
+        let backends = convert::states(backends);
+        let excluded: Vec<_> = excluded.into_iter().map(sdk::Excluded::from).collect();
+        let answer = answer::<C, _>(|policy| {
+            sdk::OverflowPolicy::overflow(policy, &request.into(), &excluded, &backends)
+        });
+        answer.into()
+    }
+}
+
+impl<C: Component<Policy: sdk::ReplicationPolicy>> wit_replication::Guest for C {
+    fn replicate(
+        object: wit_replication::Object,
+        backends: Vec<wit::BackendState>,
+    ) -> wit_replication::Decision {
+        let backends = convert::states(backends);
+        let answer = answer::<C, _>(|policy| {
+            sdk::ReplicationPolicy::replicate(policy, &object.into(), &backends)
+        });
+        answer.into()
+    }
+}
+
+impl<C: Component<Policy: sdk::ReadRoutingPolicy>> wit_routing::Guest for C {
+    fn route(read: wit_routing::Read, backends: Vec<wit::BackendState>) -> wit_routing::Decision {
+        let backends = convert::states(backends);
+        let sdk::Route {
+            order,
+            hedge_after_us,
+        } = answer::<C, _>(|policy| sdk::ReadRoutingPolicy::route(policy, &read.into(), &backends));
+        wit_routing::Decision {
+            order,
+            hedge_after_us,
+        }
+    }
+}
 
 pub(crate) fn log(level: sdk::host::Level, message: &str) {
     let level = match level {
@@ -32,152 +193,4 @@ pub(crate) fn log(level: sdk::host::Level, message: &str) {
 
 pub(crate) fn count(name: &str, delta: u64) {
     host::count(name, delta);
-}
-
-#[must_use]
-pub fn describe<P: sdk::PlacementPolicy>() -> lifecycle::Description {
-    let sdk::Description {
-        name,
-        version,
-        summary,
-        settings_schema,
-    } = P::describe();
-    lifecycle::Description {
-        name,
-        version,
-        summary,
-        settings_schema,
-    }
-}
-
-pub fn configure<P: sdk::PlacementPolicy>(
-    settings: &str,
-    facts: types::Facts,
-) -> Result<P, Vec<lifecycle::ConfigError>> {
-    P::configure(settings, facts_of(facts)).map_err(|errors| {
-        errors
-            .into_iter()
-            .map(|error| lifecycle::ConfigError {
-                path: error.path,
-                message: error.message,
-            })
-            .collect()
-    })
-}
-
-#[must_use]
-pub fn configured_twice() -> Vec<lifecycle::ConfigError> {
-    let message = String::from("this instance is configured already");
-    vec![lifecycle::ConfigError {
-        path: String::new(),
-        message,
-    }]
-}
-
-/// Without a configured policy the answer has no candidates, which the host
-/// refuses.
-#[must_use]
-pub fn place<P: sdk::PlacementPolicy>(
-    policy: Option<&P>,
-    request: types::Request,
-    backends: Vec<types::BackendState>,
-) -> placement::Decision {
-    let decision = policy.map_or_else(sdk::Decision::default, |policy| {
-        let backends: Vec<_> = backends.into_iter().map(state_of).collect();
-        policy.place(&request_of(request), &backends)
-    });
-    let sdk::Decision {
-        candidates,
-        copies,
-        ack,
-        reason,
-    } = decision;
-    placement::Decision {
-        candidates,
-        copies,
-        ack,
-        reason,
-    }
-}
-
-fn facts_of(facts: types::Facts) -> sdk::Facts {
-    sdk::Facts {
-        site: sdk::SiteFacts {
-            id: facts.site.id,
-            region: facts.site.region,
-            labels: labels_of(facts.site.labels),
-        },
-        backends: facts.backends.into_iter().map(backend_of).collect(),
-    }
-}
-
-fn backend_of(backend: types::BackendFacts) -> sdk::BackendFacts {
-    sdk::BackendFacts {
-        id: backend.id,
-        region: backend.region,
-        provider: backend.provider,
-        failure_domain: backend.failure_domain,
-        residency: backend.residency,
-        labels: labels_of(backend.labels),
-        capacity_bytes: backend.capacity_bytes,
-        cost: sdk::Cost {
-            storage_gb_month_micros: backend.cost.storage_gb_month_micros,
-            egress_gb_micros: backend.cost.egress_gb_micros,
-            write_thousand_micros: backend.cost.write_thousand_micros,
-            read_thousand_micros: backend.cost.read_thousand_micros,
-        },
-    }
-}
-
-fn labels_of(labels: Vec<types::Label>) -> Vec<sdk::Label> {
-    labels
-        .into_iter()
-        .map(|label| sdk::Label {
-            name: label.name,
-            value: label.value,
-        })
-        .collect()
-}
-
-fn request_of(request: types::Request) -> sdk::Request {
-    sdk::Request {
-        operation: match request.operation {
-            types::Operation::PutObject => sdk::Operation::PutObject,
-            types::Operation::CopyObject => sdk::Operation::CopyObject,
-            types::Operation::CreateMultipartUpload => sdk::Operation::CreateMultipartUpload,
-            types::Operation::PostObject => sdk::Operation::PostObject,
-            types::Operation::Import => sdk::Operation::Import,
-        },
-        bucket: request.bucket,
-        key: request.key,
-        size_bytes: request.size_bytes,
-        content_type: request.content_type,
-        storage_class: request.storage_class,
-        tags: labels_of(request.tags),
-        principal: request.principal,
-        site: request.site,
-        copies: request.copies,
-        ack: request.ack,
-        now_ms: request.now_ms,
-        entropy: request.entropy,
-    }
-}
-
-fn state_of(state: types::BackendState) -> sdk::BackendState {
-    sdk::BackendState {
-        used_bytes: state.used_bytes,
-        reserved_bytes: state.reserved_bytes,
-        limit_bytes: state.limit_bytes,
-        health: match state.health {
-            types::Health::Healthy => sdk::Health::Healthy,
-            types::Health::Degraded => sdk::Health::Degraded,
-            types::Health::Down => sdk::Health::Down,
-        },
-        writable: state.writable,
-        latency_us: state.latency_us,
-        errors_permille: state.errors_permille,
-        slots_used: state.slots_used,
-        slots_max: state.slots_max,
-        copies_pending: state.copies_pending,
-    }
 }

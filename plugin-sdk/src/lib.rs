@@ -1,39 +1,57 @@
 //! Write a Weir policy in Rust.
 //!
-//! A policy is a type that implements [`PlacementPolicy`]; the macro
-//! [`placement_policy!`] turns it into a component that the gateway loads. The
+//! A policy is a type that implements [`Policy`] and one trait for each
+//! decision that it makes:
+//!
+//! | trait | decides | in the macro |
+//! |---|---|---|
+//! | [`PlacementPolicy`] | where a new version goes | `placement` |
+//! | [`OverflowPolicy`] | what happens when that is full | `overflow` |
+//! | [`ReplicationPolicy`] | which copies an object should have now | `replication` |
+//! | [`ReadRoutingPolicy`] | which copy serves a read | `read_routing` |
+//!
+//! [`export_policy!`] makes a component of it, which the gateway loads. The
 //! types here are plain data, so a policy is unit-tested with `cargo test`,
 //! without Wasm; [`testing`] has the helpers.
 //!
 //! ```
+//! use weir_plugin_sdk::settings::Settings;
 //! use weir_plugin_sdk::{
-//!     BackendState, ConfigError, Decision, Description, Facts, PlacementPolicy, Request,
+//!     BackendState, ConfigError, Description, Facts, Placement, PlacementPolicy, Policy, Request,
 //! };
 //!
 //! /// Small objects to the first backend, everything else to the others.
 //! struct SmallFirst {
+//!     small_bytes_max: u64,
 //!     backends: u32,
 //! }
 //!
-//! impl PlacementPolicy for SmallFirst {
+//! impl Policy for SmallFirst {
 //!     fn describe() -> Description {
 //!         Description::new("small-first", "0.1.0", "Small objects on the first backend")
 //!     }
 //!
-//!     fn configure(_settings: &str, facts: Facts) -> Result<Self, Vec<ConfigError>> {
-//!         Ok(Self { backends: facts.backends.len() as u32 })
+//!     fn configure(settings: &str, facts: Facts) -> Result<Self, Vec<ConfigError>> {
+//!         let mut settings = Settings::parse(settings);
+//!         let small_bytes_max = settings.integer("small_bytes_max", 0..=u64::MAX, 65_536);
+//!         settings.finish()?;
+//!         Ok(Self { small_bytes_max, backends: facts.backends.len() as u32 })
 //!     }
+//! }
 //!
-//!     fn place(&self, request: &Request, _backends: &[BackendState]) -> Decision {
+//! impl PlacementPolicy for SmallFirst {
+//!     fn place(&self, request: &Request, _backends: &[BackendState]) -> Placement {
 //!         let all = 0..self.backends;
 //!         match request.size_bytes {
-//!             Some(0..=65_536) => Decision::new(all, request).because("small"),
-//!             _ => Decision::new(all.rev(), request).because("large or unknown"),
+//!             Some(size) if size <= self.small_bytes_max => {
+//!                 Placement::new(all, request).because("small")
+//!             }
+//!             _ => Placement::new(all.rev(), request).because("large or unknown"),
 //!         }
 //!     }
 //! }
 //!
-//! weir_plugin_sdk::placement_policy!(SmallFirst);
+//! weir_plugin_sdk::export_policy!(SmallFirst: placement);
 //!
 //! use weir_plugin_sdk::testing;
 //! let policy = SmallFirst::configure("{}", testing::facts(&["a", "b"])).unwrap();
@@ -43,15 +61,16 @@
 //! ```
 //!
 //! A policy is pure: the same arguments give the same decision. It has no
-//! clock, randomness, network or files; time and entropy come with the
-//! [`Request`]. `place` takes `&self`, so that nothing is carried from one
-//! call to the next: the host repeats calls on fresh instances and counts the
-//! ones that differ.
+//! clock, randomness, network or files; time and entropy come with each
+//! question. Decisions take `&self`, so that nothing is carried from one call
+//! to the next: the host repeats calls on fresh instances and counts the ones
+//! that differ.
 
 // The generated export functions need `unsafe`, and exist only in Wasm builds.
 #![cfg_attr(target_arch = "wasm32", allow(unsafe_code))]
 #![cfg_attr(not(target_arch = "wasm32"), forbid(unsafe_code))]
 
+mod export;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod glue;
@@ -62,75 +81,113 @@ pub mod testing;
 mod types;
 
 pub use types::{
-    BackendFacts, BackendState, ConfigError, Cost, Decision, Description, Facts, Health, Label,
-    Operation, Request, SiteFacts,
+    Addition, BackendFacts, BackendState, ConfigError, CopyState, Cost, Description, Eviction,
+    Excluded, Facts, Health, Label, Limits, MonthUsage, Object, ObjectCopy, Obstacle, Occasion,
+    Operation, Overflow, Placement, Read, Replication, Request, Route, SiteFacts, Verdict, label,
 };
 
-/// Decides where new versions go.
-pub trait PlacementPolicy: Sized + 'static {
+/// What every policy is.
+pub trait Policy: Sized + 'static {
     /// Who this is. Needs no settings.
     fn describe() -> Description;
 
-    /// Builds the policy from its settings, a JSON document, and the static
-    /// facts. Called once for an instance. Return every mistake, not only the
-    /// first: [`settings::Settings`] collects them.
+    /// Builds the policy from its settings, a JSON document (`{}` when the
+    /// operator gave none), and the static facts. Called once for an
+    /// instance. Return every mistake, not only the first:
+    /// [`settings::Settings`] collects them.
     fn configure(settings: &str, facts: Facts) -> Result<Self, Vec<ConfigError>>;
-
-    /// Decides one request. `backends` has one entry for each of
-    /// `facts.backends`, in that order.
-    fn place(&self, request: &Request, backends: &[BackendState]) -> Decision;
 }
 
-/// Exports a [`PlacementPolicy`] as a component of the world
-/// `weir:policy/placement-policy`. Once in a crate; natively it only checks
-/// that the type implements the trait.
-#[macro_export]
-macro_rules! placement_policy {
-    ($policy:ty) => {
-        #[cfg(not(target_arch = "wasm32"))]
-        const _: fn() = || {
-            fn implements<P: $crate::PlacementPolicy>() {}
-            implements::<$policy>();
-        };
+/// Decides where new versions go.
+pub trait PlacementPolicy: Policy {
+    /// Decides one request. `backends` has one entry for each of
+    /// [`Facts::backends`], in that order. An answer without candidates, with
+    /// an unknown index or with one twice counts as a fault.
+    fn place(&self, request: &Request, backends: &[BackendState]) -> Placement;
+}
 
-        #[cfg(target_arch = "wasm32")]
-        #[allow(unsafe_code, missing_docs, unreachable_pub)]
-        mod weir_policy_component {
-            use super::*;
-            use $crate::glue;
+/// Decides what happens when the backends that placement prefers are full or
+/// over a usage limit.
+///
+/// ```
+/// # use weir_plugin_sdk::*;
+/// # struct Spill;
+/// # impl Policy for Spill {
+/// #     fn describe() -> Description { Description::new("spill", "0.1.0", "") }
+/// #     fn configure(_: &str, _: Facts) -> Result<Self, Vec<ConfigError>> { Ok(Self) }
+/// # }
+/// impl OverflowPolicy for Spill {
+///     fn overflow(&self, _: &Request, excluded: &[Excluded], backends: &[BackendState]) -> Overflow {
+///         let open = |index: &u32| {
+///             backends[*index as usize].usable() && excluded.iter().all(|e| e.backend != *index)
+///         };
+///         Overflow::spill((0..backends.len() as u32).filter(open)).because("wherever there is room")
+///     }
+/// }
+/// # use weir_plugin_sdk::testing;
+/// # let answer = Spill.overflow(&testing::request("b", "k"), &[testing::full(0)], &testing::states(2));
+/// # assert_eq!(answer.verdict, Verdict::Spill(vec![1]));
+/// ```
+pub trait OverflowPolicy: Policy {
+    /// Decides for a write that may not go to any of `excluded`, which is not
+    /// empty.
+    fn overflow(
+        &self,
+        request: &Request,
+        excluded: &[Excluded],
+        backends: &[BackendState],
+    ) -> Overflow;
+}
 
-            ::std::thread_local! {
-                static POLICY: ::std::cell::OnceCell<$policy> =
-                    const { ::std::cell::OnceCell::new() };
-            }
+/// Decides which copies an object should have.
+///
+/// ```
+/// # use weir_plugin_sdk::*;
+/// # struct Two;
+/// # impl Policy for Two {
+/// #     fn describe() -> Description { Description::new("two", "0.1.0", "") }
+/// #     fn configure(_: &str, _: Facts) -> Result<Self, Vec<ConfigError>> { Ok(Self) }
+/// # }
+/// impl ReplicationPolicy for Two {
+///     fn replicate(&self, object: &Object, _: &[BackendState]) -> Replication {
+///         Replication::towards(&[0, 1], object).because("on the first two")
+///     }
+/// }
+/// # use weir_plugin_sdk::testing;
+/// let answer = Two.replicate(&testing::object("bucket", "key", &[1, 2]), &testing::states(3));
+/// assert_eq!(answer.add[0].backend, 0);
+/// assert_eq!(answer.drop, [2]);
+/// ```
+pub trait ReplicationPolicy: Policy {
+    /// Decides for one object: after its commit, when a copy needs repair, and
+    /// on reviews.
+    fn replicate(&self, object: &Object, backends: &[BackendState]) -> Replication;
+}
 
-            struct Component;
-
-            impl glue::lifecycle::Guest for Component {
-                fn describe() -> glue::lifecycle::Description {
-                    glue::describe::<$policy>()
-                }
-
-                fn configure(
-                    settings: ::std::string::String,
-                    facts: glue::types::Facts,
-                ) -> ::std::result::Result<(), ::std::vec::Vec<glue::lifecycle::ConfigError>>
-                {
-                    let policy = glue::configure::<$policy>(&settings, facts)?;
-                    POLICY.with(|cell| cell.set(policy)).map_err(|_| glue::configured_twice())
-                }
-            }
-
-            impl glue::placement::Guest for Component {
-                fn place(
-                    request: glue::types::Request,
-                    backends: ::std::vec::Vec<glue::types::BackendState>,
-                ) -> glue::placement::Decision {
-                    POLICY.with(|cell| glue::place(cell.get(), request, backends))
-                }
-            }
-
-            glue::bindings::export!(Component with_types_in glue::bindings);
-        }
-    };
+/// Decides which copy serves a read.
+///
+/// ```
+/// # use weir_plugin_sdk::*;
+/// # struct Fastest;
+/// # impl Policy for Fastest {
+/// #     fn describe() -> Description { Description::new("fastest", "0.1.0", "") }
+/// #     fn configure(_: &str, _: Facts) -> Result<Self, Vec<ConfigError>> { Ok(Self) }
+/// # }
+/// impl ReadRoutingPolicy for Fastest {
+///     fn route(&self, read: &Read, backends: &[BackendState]) -> Route {
+///         let mut order = read.copies.clone();
+///         order.sort_by_key(|index| backends[*index as usize].latency_us);
+///         Route::new(order)
+///     }
+/// }
+/// # use weir_plugin_sdk::testing;
+/// let mut states = testing::states(2);
+/// states[0].latency_us = 9_000;
+/// let route = Fastest.route(&testing::read("bucket", "key", &[0, 1]), &states);
+/// assert_eq!(route.order, [1, 0]);
+/// ```
+pub trait ReadRoutingPolicy: Policy {
+    /// Decides for one read of an object with several copies. On the path of
+    /// every such read.
+    fn route(&self, read: &Read, backends: &[BackendState]) -> Route;
 }

@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use crate::host::Level;
-use crate::{BackendFacts, BackendState, Facts, Request};
+use crate::{
+    BackendFacts, BackendState, Excluded, Facts, Object, ObjectCopy, Obstacle, Read, Request,
+};
 
 thread_local! {
     static LOGS: RefCell<Vec<(Level, String)>> = const { RefCell::new(Vec::new()) };
@@ -50,6 +52,49 @@ pub fn request(bucket: &str, key: &str) -> Request {
         copies: 2,
         ack: 1,
         ..Request::default()
+    }
+}
+
+/// Backend `backend` has no room for more bytes.
+#[must_use]
+pub fn full(backend: u32) -> Excluded {
+    Excluded {
+        backend,
+        obstacle: Obstacle::Bytes,
+        resets_at_ms: None,
+    }
+}
+
+/// An object of 1 MB that was just committed, with good copies on these
+/// backends and no others wanted.
+#[must_use]
+pub fn object(bucket: &str, key: &str, backends: &[u32]) -> Object {
+    let copy = |backend: &u32| ObjectCopy {
+        backend: *backend,
+        ..ObjectCopy::default()
+    };
+    Object {
+        bucket: bucket.to_owned(),
+        key: key.to_owned(),
+        size_bytes: 1_000_000,
+        copies_wanted: u32::try_from(backends.len()).unwrap_or(u32::MAX),
+        candidates: backends.to_vec(),
+        copies: backends.iter().map(copy).collect(),
+        ..Object::default()
+    }
+}
+
+/// A read of a whole object of 1 MB with copies on these backends.
+#[must_use]
+pub fn read(bucket: &str, key: &str, copies: &[u32]) -> Read {
+    Read {
+        bucket: bucket.to_owned(),
+        key: key.to_owned(),
+        size_bytes: 1_000_000,
+        length_bytes: 1_000_000,
+        principal: "tester".to_owned(),
+        copies: copies.to_vec(),
+        ..Read::default()
     }
 }
 

@@ -5,7 +5,7 @@
 
 use weir_plugin_sdk::settings::Settings;
 use weir_plugin_sdk::{
-    BackendState, ConfigError, Decision, Description, Facts, PlacementPolicy, Request,
+    BackendState, ConfigError, Description, Facts, Placement, PlacementPolicy, Policy, Request,
 };
 
 const SCHEMA: &str = r#"{
@@ -26,12 +26,13 @@ const SCHEMA: &str = r#"{
 /// The policy with its settings.
 #[derive(Debug)]
 pub struct Pack {
-    /// Backend index and id, first to fill first.
-    order: Vec<(u32, String)>,
+    /// Backend indices, first to fill first.
+    order: Vec<u32>,
+    ids: Vec<String>,
     water_mark_permille: u64,
 }
 
-impl PlacementPolicy for Pack {
+impl Policy for Pack {
     fn describe() -> Description {
         Description::new(
             "pack",
@@ -44,61 +45,49 @@ impl PlacementPolicy for Pack {
     fn configure(settings: &str, facts: Facts) -> Result<Self, Vec<ConfigError>> {
         let mut settings = Settings::parse(settings);
         let water_mark_percent = settings.integer("water_mark_percent", 1..=100, 95);
-        let mut order = Vec::with_capacity(facts.backends.len());
-        for (at, id) in settings.strings("order").into_iter().enumerate() {
-            match facts.index_of(&id) {
-                None => settings.mistake(&format!("order/{at}"), format!("no backend `{id}`")),
-                Some(index) if order.iter().any(|(seen, _)| *seen == index) => {
-                    settings.mistake(&format!("order/{at}"), format!("`{id}` is named twice"));
-                }
-                Some(index) => order.push((index, id)),
-            }
-        }
+        let mut order = settings.backends("order", &facts);
         settings.finish()?;
-        for (index, backend) in (0..).zip(facts.backends) {
-            if !order.iter().any(|(seen, _)| *seen == index) {
-                order.push((index, backend.id));
+        for index in facts.indices() {
+            if !order.contains(&index) {
+                order.push(index);
             }
         }
         Ok(Self {
             order,
+            ids: facts.backends.into_iter().map(|b| b.id).collect(),
             water_mark_permille: water_mark_percent * 10,
         })
     }
+}
 
-    fn place(&self, request: &Request, backends: &[BackendState]) -> Decision {
+impl PlacementPolicy for Pack {
+    fn place(&self, request: &Request, backends: &[BackendState]) -> Placement {
         let size = request.size_bytes.unwrap_or(0);
         let mut open = Vec::with_capacity(self.order.len());
         let mut past_mark = Vec::new();
         let mut unusable = Vec::new();
-        for (index, _) in &self.order {
+        for index in &self.order {
             let Some(state) = backends.get(*index as usize) else {
                 continue;
             };
-            let filled = |limit| state.fill_permille(size, limit) > self.water_mark_permille;
             if !state.usable() {
                 unusable.push(*index);
-            } else if state.limit_bytes.is_some_and(filled) {
+            } else if state.filled_permille(size) > self.water_mark_permille {
                 past_mark.push(*index);
             } else {
                 open.push(*index);
             }
         }
-        let reason = match open.first() {
-            Some(first) => {
-                let id = self.order.iter().find(|(index, _)| index == first);
-                format!(
-                    "pack: {} is next to fill",
-                    id.map_or("", |(_, id)| id.as_str())
-                )
-            }
+        let next = open.first().and_then(|index| self.ids.get(*index as usize));
+        let reason = match next {
+            Some(id) => format!("pack: {id} is next to fill"),
             None => "pack: all are past their water mark or unusable".to_owned(),
         };
-        Decision::new(open.into_iter().chain(past_mark).chain(unusable), request).because(reason)
+        Placement::new(open.into_iter().chain(past_mark).chain(unusable), request).because(reason)
     }
 }
 
-weir_plugin_sdk::placement_policy!(Pack);
+weir_plugin_sdk::export_policy!(Pack: placement);
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@
 
 use weir_plugin_sdk::settings::Settings;
 use weir_plugin_sdk::{
-    BackendState, ConfigError, Decision, Description, Facts, PlacementPolicy, Request,
+    BackendState, ConfigError, Description, Facts, Placement, PlacementPolicy, Policy, Request,
 };
 
 const SCHEMA: &str = r#"{
@@ -30,7 +30,7 @@ pub struct Spread {
     ids: Vec<String>,
 }
 
-impl PlacementPolicy for Spread {
+impl Policy for Spread {
     fn describe() -> Description {
         let summary = "The least used backend first, by ratio";
         Description::new("spread", env!("CARGO_PKG_VERSION"), summary).with_schema(SCHEMA)
@@ -47,8 +47,10 @@ impl PlacementPolicy for Spread {
             .collect();
         Ok(Self { band_permille, ids })
     }
+}
 
-    fn place(&self, request: &Request, backends: &[BackendState]) -> Decision {
+impl PlacementPolicy for Spread {
+    fn place(&self, request: &Request, backends: &[BackendState]) -> Placement {
         // Who has no limit is measured against the largest there is.
         let largest = backends.iter().filter_map(|state| state.limit_bytes).max();
         let assumed = largest.unwrap_or(LIMIT_WHEN_NONE_KNOWN_BYTES);
@@ -75,7 +77,7 @@ impl PlacementPolicy for Spread {
             let id = self.ids.get(*index as usize).map_or("", String::as_str);
             format!("spread: {id} is least used, {}.{} %", fill / 10, fill % 10)
         });
-        Decision::new(ranked.into_iter().map(|(_, _, index)| index), request).because(reason)
+        Placement::new(ranked.into_iter().map(|(_, _, index)| index), request).because(reason)
     }
 }
 
@@ -88,7 +90,7 @@ fn turn(entropy: u64, index: u32) -> u64 {
     z ^ (z >> 31)
 }
 
-weir_plugin_sdk::placement_policy!(Spread);
+weir_plugin_sdk::export_policy!(Spread: placement);
 
 #[cfg(test)]
 mod tests;

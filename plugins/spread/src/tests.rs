@@ -2,7 +2,7 @@ use weir_plugin_sdk::{Health, testing};
 
 use super::*;
 
-fn place(entropy: u64, states: &[BackendState]) -> Decision {
+fn place(entropy: u64, states: &[BackendState]) -> Placement {
     let policy = Spread::configure("{}", testing::facts(&["a", "b", "c"])).expect("no settings");
     let mut request = testing::request("bucket", "key");
     request.entropy = entropy;

@@ -13,11 +13,18 @@ use xtask::process::Supervised;
 use xtask::{Result, paths};
 
 /// The lists of mutants, each with the package and the test target that must notice them.
-const LISTS: &[List] = &[List {
-    file: "gateway/core/tests/gateway/mutants.toml",
-    package: "weir-core",
-    target: "gateway",
-}];
+const LISTS: &[List] = &[
+    List {
+        file: "gateway/core/tests/gateway/mutants.toml",
+        package: "weir-core",
+        target: &["--test", "gateway"],
+    },
+    List {
+        file: "gateway/index/src/apply/tests/mutants.toml",
+        package: "weir-index",
+        target: &["--lib"],
+    },
+];
 
 /// The first build of the copy is a cold one.
 const LIMIT: Duration = Duration::from_secs(1800);
@@ -25,7 +32,8 @@ const LIMIT: Duration = Duration::from_secs(1800);
 struct List {
     file: &'static str,
     package: &'static str,
-    target: &'static str,
+    /// As cargo names it.
+    target: &'static [&'static str],
 }
 
 #[derive(Deserialize)]
@@ -191,11 +199,10 @@ fn test(copy: &Path, list: &List, names: &[&str]) -> Result<Ended> {
     let folder = paths::scratch("mutants")?;
     let log = folder.join("log");
     let cargo_test = |rest: &[&str]| {
-        let of = ["--package", list.package, "--test", list.target];
         let mut command = Command::new(env!("CARGO"));
         command
-            .args(["test", "--release"])
-            .args(of)
+            .args(["test", "--release", "--package", list.package])
+            .args(list.target)
             .args(rest)
             .current_dir(copy)
             .env("CARGO_TARGET_DIR", folder.join("target"))

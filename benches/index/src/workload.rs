@@ -72,6 +72,8 @@ fn put(key: ObjectKey, now: u64, entropy: &SeededEntropy) -> (Mutation, Mutation
             BackendId::parse("disk-2").expect("a valid backend"),
         ],
         copies_wanted: 2,
+        storage_policy: Some("default".into()),
+        home: Vec::new(),
     };
     let record = BlobRecord {
         blob,
@@ -91,6 +93,7 @@ fn put(key: ObjectKey, now: u64, entropy: &SeededEntropy) -> (Mutation, Mutation
         segments: Vec::new(),
         inline_crcs: Some(vec![0xDEAD_BEEF]),
         md5: etag.as_md5(),
+        origin: None,
     };
     let draft = VersionRecord {
         version_id: VersionId::mint(entropy),

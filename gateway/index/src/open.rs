@@ -14,8 +14,9 @@ use crate::store::{Changes, CommitError, Reader, Step, Store, Table};
 
 /// Version of the tables' layout. A binary refuses a newer one.
 ///
-/// Version 2 lists completing uploads by key.
-pub const FORMAT_VERSION: u32 = 2;
+/// Version 2 lists completing uploads by key. Version 3 changed no table: records that hold a
+/// placement have a newer version in it, which an older binary must not come across one by one.
+pub const FORMAT_VERSION: u32 = 3;
 
 /// Why an index was not opened. The text is fit to be shown to an operator.
 #[derive(Debug, thiserror::Error)]
@@ -113,7 +114,8 @@ pub(crate) fn admit(
     }
 }
 
-/// Brings an index of an older format to this one, in one step.
+/// Brings an index of an older format to this one, in one step. Records keep the version they
+/// have until they are written again.
 fn migrate(store: &impl Store) -> Result<(), OpenError> {
     let mut changes = Changes::default();
     let snapshot = store.snapshot()?;

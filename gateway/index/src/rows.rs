@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use weir_types::clock::{Hlc, Timestamp};
-use weir_types::codec::Record;
+use weir_types::codec::{DecodeError, Record};
 use weir_types::id::{Incarnation, ObjectKey, SiteId};
 use weir_types::index::IndexError;
-use weir_types::record::{VersionRecord, Work};
+use weir_types::record::{FirstVersionRecord, VersionRecord, Work};
 
 use crate::keys;
 use crate::store::{Reader, Step, Table};
@@ -64,7 +64,31 @@ pub(crate) struct CompletedRecord {
 
 impl Record for CompletedRecord {
     const NAME: &'static str = "completed upload";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    fn migrate(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        Self::from_first::<FirstCompletedRecord>(version, body)
+    }
+}
+
+/// Version 1 of [`CompletedRecord`].
+#[derive(Deserialize)]
+struct FirstCompletedRecord {
+    bucket: Incarnation,
+    key: ObjectKey,
+    version: FirstVersionRecord,
+    completed_at: Timestamp,
+}
+
+impl From<FirstCompletedRecord> for CompletedRecord {
+    fn from(first: FirstCompletedRecord) -> Self {
+        Self {
+            bucket: first.bucket,
+            key: first.key,
+            version: first.version.into(),
+            completed_at: first.completed_at,
+        }
+    }
 }
 
 /// The place of a kind of work in [`weir_types::index::OutboxStats::depth`].

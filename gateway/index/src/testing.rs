@@ -176,6 +176,8 @@ pub(crate) fn placement(copies_wanted: u8) -> Placement {
         reason: String::new(),
         candidates: vec![backend(1), backend(2)],
         copies_wanted,
+        storage_policy: Some("default".into()),
+        home: Vec::new(),
     }
 }
 
@@ -214,6 +216,7 @@ pub(crate) fn commit_of(text: &str, intent: &Intent, copies_wanted: u8) -> Commi
         segments: Vec::new(),
         inline_crcs: Some(vec![number]),
         md5: None,
+        origin: None,
     };
     CommitVersion {
         bucket: bucket_name(),

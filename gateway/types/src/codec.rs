@@ -64,6 +64,19 @@ pub trait Record: Serialize + DeserializeOwned {
         Err(Self::damaged(format!("no format {version} ever existed")))
     }
 
+    /// Reads the body of version 1 by its own type, where that is the only version before the
+    /// present one.
+    fn from_first<First: DeserializeOwned + Into<Self>>(
+        version: u8,
+        body: &[u8],
+    ) -> Result<Self, DecodeError> {
+        if version != 1 {
+            return Err(Self::damaged(format!("no format {version} ever existed")));
+        }
+        let first = postcard::from_bytes::<First>(body).map_err(Self::damaged)?;
+        Ok(first.into())
+    }
+
     /// Reads a body of the current version.
     fn parse(body: &[u8]) -> Result<Self, DecodeError> {
         postcard::from_bytes(body).map_err(Self::damaged)

@@ -46,6 +46,8 @@ impl Gateway {
             reason: proposal.reason,
             copies_wanted: proposal.copies.clamp(1, most),
             candidates,
+            storage_policy: Some(policy.name.clone()),
+            home: Vec::new(),
         })
     }
 }

@@ -294,6 +294,7 @@ pub(crate) fn new_blob(
         segments: Vec::new(),
         inline_crcs,
         md5: Some(digested.md5),
+        origin: None,
     };
     (Box::new(record), crcs)
 }

@@ -5,7 +5,8 @@ use weir_types::etag::ETag;
 use weir_types::id::{Incarnation, IntentId, ObjectKey, PartNumber, UploadId};
 use weir_types::index::{Applied, IndexError, Refusal, WriteConditions};
 use weir_types::record::{
-    BlobRecord, BlobState, CopyRecord, PartRecord, UploadRecord, UploadState, VersionRecord, Work,
+    BlobOrigin, BlobRecord, BlobState, CopyRecord, PartRecord, UploadRecord, UploadState,
+    VersionRecord, Work,
 };
 
 use super::{bucket, copy, intent, outbox, refuse, version};
@@ -134,6 +135,9 @@ pub(super) fn become_blob(
     };
     txn.delete(Table::Completing, by_key(&upload));
     let UploadRecord {
+        bucket,
+        incarnation,
+        key,
         blob,
         placement,
         legs,
@@ -179,6 +183,11 @@ pub(super) fn become_blob(
         segments,
         inline_crcs: None,
         md5: None,
+        origin: Some(BlobOrigin {
+            bucket,
+            incarnation,
+            key,
+        }),
     };
     let intents: Vec<IntentId> = legs.iter().map(|leg| leg.intent).collect();
     version::consume_intents(txn, &record, &intents)?;

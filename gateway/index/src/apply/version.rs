@@ -6,7 +6,7 @@ use weir_types::id::{BucketName, Incarnation, IntentId, ObjectKey, PartNumber, S
 use weir_types::index::{
     Applied, CommitContent, CommitVersion, IndexError, Refusal, WriteConditions,
 };
-use weir_types::record::{BlobRecord, BlobState, Tombstone, VersionRecord};
+use weir_types::record::{BlobOrigin, BlobRecord, BlobState, Tombstone, VersionRecord};
 
 use super::{bucket, copy, intent, part, refuse, upload};
 use crate::keys;
@@ -44,7 +44,12 @@ pub(super) fn commit(txn: &mut Txn<'_>, commit: CommitVersion) -> Result<Applied
             intents,
         } => {
             let id = blob.blob;
-            create_blob(txn, *blob, &crcs, &intents, now)?;
+            let origin = BlobOrigin {
+                bucket,
+                incarnation,
+                key: key.clone(),
+            };
+            create_blob(txn, *blob, origin, &crcs, &intents, now)?;
             VersionRecord { blob: id, ..draft }
         }
         CommitContent::Shared { blob } => {
@@ -165,6 +170,7 @@ pub(super) fn current(
 fn create_blob(
     txn: &mut Txn<'_>,
     mut blob: BlobRecord,
+    origin: BlobOrigin,
     crcs: &[u32],
     intents: &[IntentId],
     now: Timestamp,
@@ -179,6 +185,7 @@ fn create_blob(
         .map(|copy| copy.attempt.saturating_add(1));
     blob.next_attempt = attempts.fold(blob.next_attempt, u32::max);
     blob.refs = 1;
+    blob.origin = Some(origin);
     blob.state = BlobState::Live;
     part::put_crcs(txn, blob.blob, PartNumber::FIRST, crcs);
     copy::create(txn, &blob, now)

@@ -1,6 +1,8 @@
-use weir_types::index::{Applied, Index};
+use weir_types::index::{Applied, Index, Mutation};
+use weir_types::record::{Placement, UploadState};
 
 use super::*;
+use crate::backup::{RestoreOptions, restore};
 use crate::store::MemoryStore;
 use crate::testing::*;
 use crate::{EmbeddedIndex, IndexOptions, MemoryIndex};
@@ -155,4 +157,73 @@ fn an_older_index_is_brought_to_this_format() {
     assert_eq!(index.identity(), identity);
     assert!(dump(&index) == now);
     audit(&index, "brought to this format");
+}
+
+/// What the binary of format 2 wrote: an object and a metadata-only copy of it, a tombstone, and
+/// an open, a completing and a completed upload.
+const FORMAT_2: &[u8] = include_bytes!("fixtures/format-2.backup");
+
+#[test]
+fn an_index_of_format_2_is_read_and_written_on() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (backup, path) = (folder.path().join("backup"), folder.path().join("index"));
+    std::fs::write(&backup, FORMAT_2).expect("written");
+    restore(&backup, &path, &RestoreOptions::default(), &mut |_| {}).expect("restored");
+    let index = embedded(&path).expect("it opens");
+    let format = index.read(|reader| reader.get(Table::Meta, rows::FORMAT));
+    assert_eq!(format, Ok(Some(FORMAT_VERSION.to_be_bytes().to_vec())));
+
+    let first = Placement {
+        revision: "spread@0123".into(),
+        reason: "least used of two".into(),
+        storage_policy: None,
+        ..placement(2)
+    };
+    for (text, tags) in [
+        ("put", vec![("colour".into(), "red".into())]),
+        ("shared", vec![]),
+    ] {
+        let found = wait(index.lookup(&bucket_name(), &key(text))).expect("readable");
+        let (version, blob) = (found.version.expect("there"), found.blob.expect("there"));
+        assert_eq!(
+            (version.blob, blob.refs, &version.tags),
+            (blob.blob, 2, &tags)
+        );
+        assert_eq!(
+            (blob.placement, blob.md5, blob.origin),
+            (first.clone(), Some([7; 16]), None)
+        );
+        assert_eq!(version.placement.storage_policy, None);
+    }
+    let buried = wait(index.tombstone(LIFE, &key("deleted"))).expect("readable");
+    assert!(buried.is_some(), "a delete is remembered");
+    let completed = wait(index.completed(upload_id(5))).expect("readable");
+    assert!(completed.is_some_and(|(_, of, version)| of == key("completed") && version.size == 0));
+    audit(&index, "of format 2");
+
+    // What was begun then is finished now, in the present form.
+    let open = wait(index.upload(upload_id(3)))
+        .expect("readable")
+        .expect("there");
+    assert_eq!(
+        (&open.state, open.placement.home),
+        (&UploadState::Open, vec![])
+    );
+    must(&index, begin_complete(3, &[(1, 1)]));
+    must(
+        &index,
+        Mutation::CommitVersion(Box::new(commit_upload("open", 3))),
+    );
+    must(
+        &index,
+        Mutation::CommitVersion(Box::new(commit_upload("completing", 4))),
+    );
+    must(&index, delete("shared"));
+    for text in ["open", "completing"] {
+        let found = wait(index.lookup(&bucket_name(), &key(text))).expect("readable");
+        let origin = found.blob.expect("there").origin.expect("noted now");
+        assert_eq!((origin.bucket, origin.incarnation), (bucket_name(), LIFE));
+        assert_eq!(origin.key, key(text));
+    }
+    audit(&index, "written on");
 }

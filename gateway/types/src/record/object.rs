@@ -4,9 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::checksum::ObjectChecksum;
 use crate::clock::{Hlc, Timestamp};
-use crate::codec::Record;
+use crate::codec::{DecodeError, Record};
 use crate::etag::ETag;
-use crate::id::{BackendId, BackendKey, BlobId, PartNumber, Seq, SiteId, VersionId};
+use crate::id::{
+    BackendId, BackendKey, BlobId, BucketName, Incarnation, ObjectKey, PartNumber, Seq, SiteId,
+    VersionId,
+};
+
+use super::first::{FirstBlobRecord, FirstVersionRecord};
 
 /// Length of a block in bytes: the unit of read verification and of failover.
 pub const BLOCK_BYTES: u64 = 256 * 1024;
@@ -56,7 +61,11 @@ pub struct VersionRecord {
 
 impl Record for VersionRecord {
     const NAME: &'static str = "version";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    fn migrate(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        Self::from_first::<FirstVersionRecord>(version, body)
+    }
 }
 
 /// Headers that are kept as the client sent them.
@@ -89,6 +98,12 @@ pub struct Placement {
     pub candidates: Vec<BackendId>,
     /// Copies wanted.
     pub copies_wanted: u8,
+    /// The storage policy that applied, whose constraints hold for every copy; `None` in
+    /// records from before there were storage policies.
+    pub storage_policy: Option<String>,
+    /// What placement preferred and had no room, best first, when the object spilled over to
+    /// other backends; else empty.
+    pub home: Vec<BackendId>,
 }
 
 /// Immutable bytes that one or more versions point to.
@@ -116,11 +131,30 @@ pub struct BlobRecord {
     pub inline_crcs: Option<Vec<u32>>,
     /// Checksum over the stored bytes that every further copy is verified against.
     pub md5: Option<[u8; 16]>,
+    /// Where it was first committed; set by the index. `None` for blobs from before that was
+    /// noted.
+    pub origin: Option<BlobOrigin>,
 }
 
 impl Record for BlobRecord {
     const NAME: &'static str = "blob";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    fn migrate(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        Self::from_first::<FirstBlobRecord>(version, body)
+    }
+}
+
+/// The key under which a blob was first committed. Other versions may point to the blob when
+/// that key holds something else, or nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobOrigin {
+    /// The bucket, by name and life.
+    pub bucket: BucketName,
+    /// See [`Incarnation`].
+    pub incarnation: Incarnation,
+    /// The key.
+    pub key: ObjectKey,
 }
 
 /// Whether a blob is in use.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
 use crate::clock::Timestamp;
-use crate::codec::Record;
+use crate::codec::{DecodeError, Record};
 use crate::etag::ETag;
 use crate::id::{
     BackendId, BackendKey, BlobId, BucketName, Incarnation, IntentId, ObjectKey, PartNumber,
@@ -12,6 +12,7 @@ use crate::id::{
 };
 use crate::index::WriteConditions;
 
+use super::first::FirstUploadRecord;
 use super::object::{ContentHeaders, Placement, VersionRecord};
 
 /// A client's multipart upload.
@@ -53,7 +54,11 @@ pub struct UploadRecord {
 
 impl Record for UploadRecord {
     const NAME: &'static str = "upload";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    fn migrate(version: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        Self::from_first::<FirstUploadRecord>(version, body)
+    }
 }
 
 /// The upload at one backend under a client's upload.

@@ -144,6 +144,7 @@ async fn given(backends: Vec<Arc<dyn Backend>>, bytes: &[u8]) -> (Arc<Gateway>, 
         segments: Vec::new(),
         inline_crcs: Some(vec![finish_crc32c(&crc)]),
         md5: None,
+        origin: None,
     };
     let gateway = Gateway::new(Parts {
         index: Arc::new(MemoryIndex::new(site)),

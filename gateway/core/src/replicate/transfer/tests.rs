@@ -19,6 +19,7 @@ fn blob(size: u64, segments: &[(u16, u64)]) -> BlobRecord {
         segments: segments.iter().map(segment).collect(),
         inline_crcs: None,
         md5: None,
+        origin: None,
     }
 }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use tokio::time::{Instant, sleep, timeout};
 use weir_backend::Operation as BackendOperation;
 use weir_backend::memory::{Call, Fault};
@@ -12,38 +11,12 @@ use weir_core::decide::LeastUsed;
 use weir_types::backend::BackendErrorKind;
 use weir_types::clock::Timestamp;
 use weir_types::crash::CrashPoints;
-use weir_types::index::Mutation;
-use weir_types::operation::{Operation, Outcome, ReadConditions, ReadObject};
-use weir_types::record::{BlobRecord, CopyState, OutboxEntry, Work};
+use weir_types::record::{CopyState, OutboxEntry, Work};
 
 use crate::support::{
-    Dice, Life, Scripted, World, at_rest, backend_id, come_to_rest, held, object_key, require_laws,
+    Dice, Life, Scripted, World, at_rest, blob_of, come_to_rest, held, holder, in_memory,
+    object_key, require_laws,
 };
-
-fn in_memory(seed: u64, story: impl AsyncFnOnce(&World, &Life)) {
-    let world = World::in_memory(seed, 3);
-    world.live(CrashPoints::none(), async |life| {
-        life.make_bucket().await;
-        story(&world, &life).await;
-    });
-}
-
-async fn blob_of(life: &Life, key: &str) -> BlobRecord {
-    let found = life
-        .gateway
-        .index()
-        .lookup(&life.client.bucket, &object_key(key))
-        .await;
-    *found.expect("readable").blob.expect("the key is there")
-}
-
-/// Number of the backend that holds the blob's copy at `position`.
-fn holder(blob: &BlobRecord, position: usize) -> usize {
-    let id = &blob.copies[position].backend;
-    (0..3)
-        .find(|number| backend_id(*number) == *id)
-        .expect("one of three")
-}
 
 async fn outbox(life: &Life, limit: u64) -> Vec<OutboxEntry> {
     let far = Timestamp::from_millis(u64::MAX / 2);
@@ -367,112 +340,6 @@ fn a_suspect_that_reads_well_is_good_again() {
         at_rest(life).await;
         assert_eq!(blob_of(life, "key").await.copies, before.copies);
         assert!(read(life, "key").await == bytes);
-    });
-}
-
-#[test]
-fn a_deleted_object_stays_for_its_readers() {
-    in_memory(8, async |_, life| {
-        let bytes = Dice::new(8).bytes(900_000);
-        life.client.put("key", &bytes).await.expect("is put");
-        at_rest(life).await;
-        let background = life.start_background();
-        let get = ReadObject {
-            bucket: life.client.bucket.clone(),
-            key: object_key("key"),
-            range: None,
-            part: None,
-            conditions: ReadConditions::default(),
-        };
-        let opened = life
-            .client
-            .run(Operation::GetObject(Box::new(get)))
-            .await
-            .expect("opens");
-        let Outcome::Read(mut reader) = opened else {
-            panic!("not a read")
-        };
-        let mut seen = reader
-            .body
-            .next()
-            .await
-            .expect("has bytes")
-            .expect("reads")
-            .to_vec();
-        life.client.delete("key", None).await.expect("is deleted");
-        sleep(Duration::from_secs(3600)).await;
-        let mut left = 0;
-        for backend in &life.backends {
-            left += held(&**backend).await.len();
-        }
-        assert_eq!(left, 2, "both copies stay");
-        assert_eq!(life.client.get("key").await, Ok(None));
-        while let Some(chunk) = reader.body.next().await {
-            seen.extend_from_slice(&chunk.expect("reads to the end"));
-        }
-        assert!(seen == bytes);
-        drop(reader);
-        come_to_rest(life).await;
-        background.stop().await;
-        require_laws(life).await.expect("the laws hold");
-        for backend in &life.backends {
-            assert!(held(&**backend).await.is_empty(), "nothing is left");
-        }
-    });
-}
-
-#[test]
-fn a_copy_that_was_replaced_stays_for_its_readers() {
-    in_memory(17, async |world, life| {
-        let bytes = Dice::new(17).bytes(900_000);
-        life.client.put("key", &bytes).await.expect("is put");
-        at_rest(life).await;
-        let blob = blob_of(life, "key").await;
-        let read_from = &blob.copies[0];
-        let background = life.start_background();
-        let get = ReadObject {
-            bucket: life.client.bucket.clone(),
-            key: object_key("key"),
-            range: None,
-            part: None,
-            conditions: ReadConditions::default(),
-        };
-        let opened = life.client.run(Operation::GetObject(Box::new(get)));
-        let Ok(Outcome::Read(mut reader)) = opened.await else {
-            panic!("not a read")
-        };
-        reader.body.next().await.expect("has bytes").expect("reads");
-        // Wrong in its last block, which the reader has not come to.
-        let rotten = |offset| {
-            let key = read_from.key.as_str();
-            assert!(world.memory(holder(&blob, 0)).rot(key, offset));
-        };
-        rotten(899_999);
-        let suspect = Mutation::MarkCopy {
-            blob: blob.blob,
-            backend: read_from.backend.clone(),
-            attempt: read_from.attempt,
-            state: CopyState::Suspect,
-            now: life.now(),
-        };
-        life.gateway.index().apply(suspect).await.expect("marks");
-        sleep(Duration::from_secs(3600)).await;
-        let copies = blob_of(life, "key").await.copies;
-        assert!(copies.iter().all(|copy| copy.key != read_from.key));
-        let still_there = || async {
-            let backend = &life.backends[holder(&blob, 0)];
-            backend
-                .head(&read_from.key)
-                .await
-                .expect("answers")
-                .is_some()
-        };
-        assert!(still_there().await, "somebody reads from it");
-        drop(reader);
-        come_to_rest(life).await;
-        assert!(!still_there().await);
-        background.stop().await;
-        require_laws(life).await.expect("the laws hold");
     });
 }
 

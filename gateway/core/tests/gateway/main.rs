@@ -7,4 +7,5 @@ mod crash;
 mod first_copy;
 mod model;
 mod multipart;
+mod readers;
 mod support;

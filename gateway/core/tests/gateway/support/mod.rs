@@ -7,6 +7,7 @@ mod file;
 mod hesitant;
 mod laws;
 mod plan;
+mod story;
 mod world;
 
 use weir_types::entropy::{Entropy as _, SeededEntropy};
@@ -15,6 +16,7 @@ pub(crate) use client::{Client, body, code_of, frames, object_key};
 pub(crate) use decider::{Scripted, scatter};
 pub(crate) use laws::{at_rest, come_to_rest, held, require_laws};
 pub(crate) use plan::DieAt;
+pub(crate) use story::{blob_of, holder, in_memory};
 pub(crate) use world::{Life, World, backend_id, bucket};
 
 /// Dice whose throws follow from a seed.

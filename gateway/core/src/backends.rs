@@ -289,6 +289,16 @@ impl Backends {
         self.ordered.iter()
     }
 
+    /// The one at this position of that order.
+    pub fn at(&self, position: usize) -> Option<&Arc<BackendHandle>> {
+        self.ordered.get(position)
+    }
+
+    /// Its position in that order.
+    pub fn position(&self, id: &BackendId) -> Option<usize> {
+        self.ordered.iter().position(|handle| handle.id() == id)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.ordered.len()

@@ -9,6 +9,7 @@
 mod answer;
 mod constraints;
 mod native;
+mod overflow;
 mod placement;
 mod question;
 mod states;
@@ -20,6 +21,8 @@ use weir_types::Result;
 pub use answer::{Addition, CopiesProposal, OverflowProposal, Proposal, Route, Verdict};
 pub use constraints::{Constraints, StoragePolicy};
 pub use native::LeastUsed;
+pub(crate) use overflow::no_room;
+pub(crate) use placement::{Decided, forbidden};
 pub use question::{
     Excluded, HeldCopy, ObjectState, Obstacle, Occasion, PlaceRequest, ReadState, Scope,
 };

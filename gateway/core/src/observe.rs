@@ -17,6 +17,69 @@ pub trait Observer: Send + Sync + 'static {
     fn work(&self, kind: &'static str, outcome: WorkOutcome, took: Duration);
     /// A breaker changed its state.
     fn breaker(&self, backend: &BackendId, class: OperationClass, open: bool);
+    /// Something that a policy proposed was not done, or not as it was proposed.
+    fn clamped(&self, _storage_policy: &str, _what: Clamped) {}
+    /// There was no room where placement wanted a new version.
+    fn overflow(&self, _storage_policy: &str, _outcome: Overflow) {}
+}
+
+/// What was not done as a policy proposed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Clamped {
+    /// More than one copy before the client's 200: one is made.
+    Ack,
+    /// More copies than the candidates can hold under the constraints: fewer are made.
+    Copies,
+    /// A copy where a constraint forbids it: not made.
+    Forbidden,
+    /// Moves that make room: not made.
+    MakeRoom,
+    /// A copy at another than the first priority: made in the order within its object.
+    Priority,
+    /// A copy that is wanted, later than is allowed: made now.
+    Postponed,
+    /// A copy dropped without which too few would be left: kept.
+    Kept,
+    /// A second copy asked beside the first: not asked.
+    Hedge,
+}
+
+impl Clamped {
+    /// The label value in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ack => "ack",
+            Self::Copies => "copies",
+            Self::Forbidden => "forbidden",
+            Self::MakeRoom => "make-room",
+            Self::Priority => "priority",
+            Self::Postponed => "postponed",
+            Self::Kept => "kept",
+            Self::Hedge => "hedge",
+        }
+    }
+}
+
+/// What became of a version for which there was no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Overflow {
+    /// It went to other backends.
+    Spilled,
+    /// It went to other backends until there is room; the room is not made.
+    Meanwhile,
+    /// The client was refused.
+    Refused,
+}
+
+impl Overflow {
+    /// The label value in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Spilled => "spilled",
+            Self::Meanwhile => "meanwhile",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 /// One request from its first byte to its answer's last.

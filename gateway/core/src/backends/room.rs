@@ -40,6 +40,14 @@ impl Room {
         self.bytes_max
     }
 
+    /// Whether `bytes` seem to fit beside what a ledger notes and others claim. Promises
+    /// nothing: only a claim does.
+    pub fn fits(&self, noted_bytes: u64, bytes: u64) -> bool {
+        let pending = self.pending.load(Ordering::SeqCst);
+        let wanted = noted_bytes.saturating_add(pending).saturating_add(bytes);
+        self.bytes_max.is_none_or(|max| wanted <= max)
+    }
+
     /// Puts a claim on `bytes`. Whether they fit is asked *after* that, with a ledger read
     /// later: a rival's bytes are then either in the ledger already or among the claims.
     pub fn claim(&self, bytes: u64) -> PendingBytes {

@@ -1,7 +1,7 @@
 //! CopyObject.
 //!
-//! A copy shares the source's blob whenever the bytes already lie where the destination's
-//! placement wants them: nothing moves then. Otherwise the bytes are read, verified, and
+//! A copy shares the source's blob whenever the destination is under the same storage policy and
+//! the bytes already lie where its placement wants them: nothing moves then. Otherwise the bytes are read, verified, and
 //! written as a new blob.
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use super::get::evaluate;
 use super::put::check_conditions;
 use super::read::incoming;
 use super::write::{Written, clean_at, new_blob};
-use crate::decide::PlaceRequest;
+use crate::decide::{Decided, PlaceRequest};
 use crate::gateway::{Gateway, index_error, no_such_bucket};
 use crate::ingest::ChecksumDigest;
 use crate::observe::Trace;
@@ -65,19 +65,20 @@ impl Gateway {
         let bucket = bucket.ok_or_else(|| no_such_bucket(&copy.bucket))?;
         refuse_idle_copy(copy)?;
 
-        let mut draft = self.copied_draft(copy, source);
-        let to_itself = is_to_itself(copy);
-        let placement = if to_itself {
-            blob.placement.clone()
-        } else {
-            self.copy_placement(copy, &bucket, &draft, asker).await?
-        };
-        if to_itself || lies_within(&blob, &placement) {
-            self.share(copy, &bucket, draft, blob, asker).await
-        } else {
-            draft.placement = placement;
-            self.duplicate(copy, &bucket, draft, blob, asker).await
+        let draft = self.copied_draft(copy, source);
+        let request = self.copy_request(copy, &bucket, &draft, asker);
+        let policy = self.decider.storage_policy(&request.scope());
+        let may_share = self.may_share(&blob, &policy);
+        if may_share && is_to_itself(copy) {
+            return self.share(copy, &bucket, draft, blob, asker).await;
         }
+        let mut decided = self.decide(request, asker.trace).await?;
+        if may_share && lies_within(&blob, &decided.placement) {
+            return self.share(copy, &bucket, draft, blob, asker).await;
+        }
+        self.require_room(&mut decided, asker.trace)?;
+        self.duplicate(copy, &bucket, &draft, decided, blob, asker.trace)
+            .await
     }
 
     async fn copy_source(&self, copy: &CopyObject) -> Result<(VersionRecord, BlobRecord)> {
@@ -130,14 +131,14 @@ impl Gateway {
         }
     }
 
-    async fn copy_placement(
-        self: &Arc<Self>,
-        copy: &CopyObject,
-        bucket: &BucketRecord,
-        draft: &VersionRecord,
-        asker: Asker<'_>,
-    ) -> Result<Placement> {
-        let request = PlaceRequest {
+    fn copy_request<'a>(
+        &self,
+        copy: &'a CopyObject,
+        bucket: &'a BucketRecord,
+        draft: &'a VersionRecord,
+        asker: Asker<'a>,
+    ) -> PlaceRequest<'a> {
+        PlaceRequest {
             operation: "CopyObject",
             bucket: &copy.bucket,
             location: bucket.location.as_deref(),
@@ -150,8 +151,7 @@ impl Gateway {
             principal: asker.principal,
             now_ms: self.wall().as_millis(),
             entropy: self.entropy.u64(),
-        };
-        self.decide(request, asker.trace).await
+        }
     }
 
     /// Points a further version to the source's blob. Moves no bytes; reads them only when
@@ -190,12 +190,13 @@ impl Gateway {
         self: &Arc<Self>,
         copy: &CopyObject,
         bucket: &BucketRecord,
-        mut draft: VersionRecord,
+        draft: &VersionRecord,
+        mut decided: Decided<'_>,
         source: BlobRecord,
-        asker: Asker<'_>,
+        trace: &Trace,
     ) -> Result<CopiedObject> {
         let size = source.size;
-        let expected = expected_checksum(copy, &draft);
+        let expected = expected_checksum(copy, draft);
         let stream = self
             .read_blob(source, 0..size, Arc::new(Trace::default()))
             .await?;
@@ -206,17 +207,22 @@ impl Gateway {
             copy: written,
             digested,
         } = self
-            .write_first_copy(blob, &draft.placement, body, asker.trace)
+            .write_first_copy(blob, &mut decided, body, trace)
             .await?;
-        draft.blob = blob;
-        draft.etag = ETag::from_md5(digested.md5);
-        draft.parts = None;
-        draft.checksum = digested.checksum.clone().map(|checksum| ObjectChecksum {
-            checksum,
-            kind: ChecksumKind::FullObject,
+        let placement = decided.placement;
+        let draft = VersionRecord {
+            blob,
+            etag: ETag::from_md5(digested.md5),
             parts: None,
-        });
-        let (record, crcs) = new_blob(blob, draft.placement.clone(), written, digested);
+            checksum: digested.checksum.clone().map(|checksum| ObjectChecksum {
+                checksum,
+                kind: ChecksumKind::FullObject,
+                parts: None,
+            }),
+            placement: placement.clone(),
+            ..draft.clone()
+        };
+        let (record, crcs) = new_blob(blob, placement, written, digested);
         let intents = guard.intents().to_vec();
         let content = CommitContent::New {
             blob: record,

@@ -37,7 +37,7 @@ impl Gateway {
         // have come is asked again in the commit.
         check_conditions(&put.conditions, &found)?;
         let bucket = found.bucket.ok_or_else(|| no_such_bucket(&put.bucket))?;
-        let placement = self
+        let mut decided = self
             .decide(
                 PlaceRequest {
                     operation: "PutObject",
@@ -56,14 +56,16 @@ impl Gateway {
                 asker.trace,
             )
             .await?;
+        self.require_room(&mut decided, asker.trace)?;
         let blob = BlobId::mint(self.now(), &*self.entropy);
         let Written {
             guard,
             copy,
             digested,
         } = self
-            .write_first_copy(blob, &placement, put.body, asker.trace)
+            .write_first_copy(blob, &mut decided, put.body, asker.trace)
             .await?;
+        let placement = decided.placement;
 
         let now = self.now();
         let draft = VersionRecord {

@@ -22,6 +22,7 @@ use weir_types::record::{
 use weir_types::{Error, Result};
 
 use crate::backends::BackendHandle;
+use crate::decide::{Decided, forbidden, no_room};
 use crate::gateway::{Gateway, index_error};
 use crate::ingest::{Digested, Ingest};
 use crate::observe::{OperationClass, Trace};
@@ -118,12 +119,13 @@ impl Gateway {
     /// Writes a body as the first copy of `blob`, on the first candidate that takes it.
     ///
     /// A candidate that fails before the body's first byte was read costs nothing visible: the
-    /// next one is asked. Small bodies are in memory and can be offered to every candidate.
+    /// next one is asked. Small bodies are in memory and can be offered to every candidate. When
+    /// all of them are full, the version may overflow to others: `decided` says so then.
     /// Cancelling condemns what was begun.
     pub(crate) async fn write_first_copy(
         self: &Arc<Self>,
         blob: BlobId,
-        placement: &Placement,
+        decided: &mut Decided<'_>,
         body: IncomingBody,
         trace: &Trace,
     ) -> Result<Written> {
@@ -135,19 +137,37 @@ impl Gateway {
             Source::Stream(SharedIngest::new(Ingest::new(body)))
         };
         let mut failure = Error::from(ErrorCode::ServiceUnavailable);
-        for (attempt, handle) in (FIRST_ATTEMPT..).zip(self.candidates(placement)) {
-            let ask = FirstCopy {
-                blob,
-                attempt,
-                size,
-            };
-            match self.try_candidate(handle, ask, &mut source, trace).await {
-                Ok(written) => return Ok(written),
-                Err(Attempt::Fatal(error)) => return Err(error),
-                Err(Attempt::Next(error)) => failure = error,
+        let mut attempts = FIRST_ATTEMPT..;
+        let mut tried: Vec<BackendId> = Vec::new();
+        loop {
+            let (mut asked, mut full) = (0, Vec::new());
+            for handle in self.candidates(&decided.placement) {
+                if tried.contains(handle.id()) {
+                    continue;
+                }
+                tried.push(handle.id().clone());
+                asked += 1;
+                let ask = FirstCopy {
+                    blob,
+                    attempt: attempts.next().unwrap_or(u32::MAX),
+                    size,
+                    placement: &decided.placement,
+                };
+                match self.try_candidate(handle, ask, &mut source, trace).await {
+                    Ok(written) => return Ok(written),
+                    Err(Attempt::Fatal(error)) => return Err(error),
+                    Err(Attempt::Next(error)) => failure = error,
+                    Err(Attempt::Full(error)) => {
+                        failure = error;
+                        full.push(handle.id().clone());
+                    }
+                }
             }
+            if asked == 0 || full.len() < asked {
+                return Err(failure);
+            }
+            self.overflow_of_full(decided, &full, trace).await?;
         }
-        Err(failure)
     }
 
     /// The candidates that may be tried: healthy ones first, each in the policy's order. When
@@ -172,10 +192,13 @@ impl Gateway {
     async fn try_candidate(
         self: &Arc<Self>,
         handle: &Arc<BackendHandle>,
-        ask: FirstCopy,
+        ask: FirstCopy<'_>,
         source: &mut Source,
         trace: &Trace,
     ) -> Result<Written, Attempt> {
+        if !self.may_hold(ask.placement, handle) {
+            return Err(Attempt::Next(forbidden()));
+        }
         if !handle.admits(OperationClass::Write) {
             return Err(Attempt::Next(ErrorCode::ServiceUnavailable.into()));
         }
@@ -237,10 +260,7 @@ impl Gateway {
             .await
             .map_err(Attempt::Fatal)?
         {
-            return Err(Attempt::Next(Error::new(
-                ErrorCode::QuotaExceeded,
-                "The backends that this object may lie on are full.",
-            )));
+            return Err(Attempt::Full(no_room()));
         }
         let guard = WriteGuard::new(self, vec![intent.intent]);
         let begun = self
@@ -305,16 +325,19 @@ pub(crate) fn clean_at(gateway: &Gateway, now: Timestamp) -> Timestamp {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct FirstCopy {
+struct FirstCopy<'a> {
     blob: BlobId,
     attempt: u32,
     size: u64,
+    placement: &'a Placement,
 }
 
 /// Why a candidate did not take the body.
 enum Attempt {
     /// Another candidate may.
     Next(Error),
+    /// The same, and this one has no room.
+    Full(Error),
     /// None can: the body, the client, or the index is at fault.
     Fatal(Error),
 }
@@ -348,26 +371,32 @@ impl Source {
             return Attempt::Fatal(*source);
         }
         let answer = client_error(&error);
+        let full = is_full(&error);
         let untouched = match self {
             Self::Memory(..) => true,
             Self::Stream(shared) => !shared.was_read(),
         };
-        if untouched {
-            Attempt::Next(answer)
-        } else {
-            Attempt::Fatal(answer)
+        match untouched {
+            true if full => Attempt::Full(answer),
+            true => Attempt::Next(answer),
+            false => Attempt::Fatal(answer),
         }
     }
+}
+
+/// Whether a backend has no room, at least not for this.
+pub(crate) fn is_full(error: &BackendError) -> bool {
+    matches!(
+        error.kind,
+        BackendErrorKind::Full | BackendErrorKind::DoesNotFit
+    )
 }
 
 /// What a client is told when a backend failed with its bytes.
 pub(crate) fn client_error(error: &BackendError) -> Error {
     match error.kind {
         BackendErrorKind::Throttled => ErrorCode::SlowDown.into(),
-        BackendErrorKind::Full | BackendErrorKind::DoesNotFit => Error::new(
-            ErrorCode::QuotaExceeded,
-            "The backends that this object may lie on are full.",
-        ),
+        _ if is_full(error) => no_room(),
         _ => ErrorCode::ServiceUnavailable.into(),
     }
 }

@@ -15,6 +15,7 @@ use super::checksum::etag_of;
 use super::draft::{check_order, draw_up};
 use super::finish::{Lost, Unfinished};
 use super::leg;
+use crate::decide::forbidden;
 use crate::gateway::{Gateway, index_error};
 use crate::object::Asker;
 use crate::observe::OperationClass;
@@ -75,6 +76,9 @@ impl Gateway {
         let handle = self.backends.get(backend);
         let handle = handle.filter(|b| b.admits(OperationClass::Write));
         let handle = handle.ok_or(ErrorCode::ServiceUnavailable)?;
+        if !self.may_hold(&upload.placement, handle) {
+            return Err(forbidden());
+        }
         asker.trace.attempt(handle.id());
         asker.trace.policy(&upload.placement.revision);
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use weir_types::backend::BackendError;
 use weir_types::error::ErrorCode;
-use weir_types::id::{BackendKey, BlobId, Incarnation, IntentId, UploadId, VersionId};
+use weir_types::id::{BackendId, BackendKey, BlobId, Incarnation, IntentId, UploadId, VersionId};
 use weir_types::index::Mutation;
 use weir_types::operation::CreateMultipartUpload;
 use weir_types::record::{
@@ -12,10 +13,10 @@ use weir_types::record::{
 use weir_types::{Error, Result};
 
 use crate::backends::BackendHandle;
-use crate::decide::PlaceRequest;
+use crate::decide::{Decided, PlaceRequest, forbidden, no_room};
 use crate::gateway::Gateway;
 use crate::object::Asker;
-use crate::object::write::{FIRST_ATTEMPT, WriteGuard, client_error};
+use crate::object::write::{FIRST_ATTEMPT, WriteGuard, client_error, is_full};
 use crate::observe::OperationClass;
 
 impl Gateway {
@@ -42,9 +43,15 @@ impl Gateway {
             now_ms: self.wall().as_millis(),
             entropy: self.entropy.u64(),
         };
-        let placement = self.decide(request, asker.trace).await?;
-        let mut upload = self.draft_upload(create, bucket.incarnation, placement, asker);
-        let (guard, leg) = self.open_leg(&upload, asker).await?;
+        let mut decided = self.decide(request, asker.trace).await?;
+        self.require_room(&mut decided, asker.trace)?;
+        let ids = (
+            UploadId::mint(&*self.entropy),
+            BlobId::mint(self.now(), &*self.entropy),
+        );
+        let (guard, leg) = self.open_leg(ids, &mut decided, asker).await?;
+        let placement = decided.placement;
+        let mut upload = self.draft_upload(ids, create, bucket.incarnation, placement, asker);
         upload.legs.push(leg.clone());
         // The intent learns the backend's upload id in the transaction that makes the upload
         // visible: a crash before it leaves an intent without one, and whoever clears that
@@ -69,21 +76,21 @@ impl Gateway {
 
     fn draft_upload(
         &self,
+        (upload_id, blob): (UploadId, BlobId),
         create: CreateMultipartUpload,
         incarnation: Incarnation,
         placement: Placement,
         asker: Asker<'_>,
     ) -> UploadRecord {
-        let now = self.now();
         UploadRecord {
-            upload_id: UploadId::mint(&*self.entropy),
+            upload_id,
             bucket: create.bucket,
             incarnation,
             key: create.key,
             initiator: asker.principal.clone(),
-            created_at: now,
+            created_at: self.now(),
             version_id: VersionId::mint(&*self.entropy),
-            blob: BlobId::mint(now, &*self.entropy),
+            blob,
             headers: create.headers,
             user_metadata: create.user_metadata,
             tags: create.tags,
@@ -95,34 +102,58 @@ impl Gateway {
         }
     }
 
-    /// Starts an upload at the first candidate that lets us.
+    /// Starts an upload at the first candidate that lets us. When all of them are full, it may
+    /// overflow to others: `decided` says so then.
     async fn open_leg(
         self: &Arc<Self>,
-        upload: &UploadRecord,
+        ids: (UploadId, BlobId),
+        decided: &mut Decided<'_>,
         asker: Asker<'_>,
     ) -> Result<(WriteGuard, UploadLeg)> {
         let mut failure = Error::from(ErrorCode::ServiceUnavailable);
-        for (attempt, handle) in (FIRST_ATTEMPT..).zip(self.candidates(&upload.placement)) {
-            if !handle.admits(OperationClass::Write) {
-                continue;
+        let mut attempts = FIRST_ATTEMPT..;
+        let mut tried: Vec<BackendId> = Vec::new();
+        loop {
+            let (mut asked, mut full) = (0, Vec::new());
+            for handle in self.candidates(&decided.placement) {
+                if tried.contains(handle.id()) {
+                    continue;
+                }
+                tried.push(handle.id().clone());
+                asked += 1;
+                if !self.may_hold(&decided.placement, handle) {
+                    failure = forbidden();
+                    continue;
+                }
+                if !handle.admits(OperationClass::Write) {
+                    continue;
+                }
+                // Parts claim what they need; a backend without a byte left is not even begun
+                // with.
+                let claim = handle.room().claim(1);
+                if !self.has_room(handle.id(), &claim).await? {
+                    failure = no_room();
+                    full.push(handle.id().clone());
+                    continue;
+                }
+                drop(claim);
+                asker.trace.attempt(handle.id());
+                let attempt = attempts.next().unwrap_or(u32::MAX);
+                match self.begin_leg(handle, ids, attempt).await? {
+                    Ok(begun) => return Ok(begun),
+                    Err(error) => {
+                        failure = client_error(&error);
+                        if is_full(&error) {
+                            full.push(handle.id().clone());
+                        }
+                    }
+                }
             }
-            // Parts claim what they need; a backend without a byte left is not even begun with.
-            let claim = handle.room().claim(1);
-            if !self.has_room(handle.id(), &claim).await? {
-                failure = Error::new(
-                    ErrorCode::QuotaExceeded,
-                    "The backends that this object may lie on are full.",
-                );
-                continue;
+            if asked == 0 || full.len() < asked {
+                return Err(failure);
             }
-            drop(claim);
-            asker.trace.attempt(handle.id());
-            match self.begin_leg(handle, upload, attempt).await? {
-                Ok(begun) => return Ok(begun),
-                Err(error) => failure = error,
-            }
+            self.overflow_of_full(decided, &full, asker.trace).await?;
         }
-        Err(failure)
     }
 
     /// Intent, then the upload at the backend. The inner error is the backend's: another
@@ -130,17 +161,17 @@ impl Gateway {
     async fn begin_leg(
         self: &Arc<Self>,
         handle: &Arc<BackendHandle>,
-        upload: &UploadRecord,
+        (upload, blob): (UploadId, BlobId),
         attempt: u32,
-    ) -> Result<Result<(WriteGuard, UploadLeg)>> {
-        let key = BackendKey::of(&self.site, upload.blob, attempt);
+    ) -> Result<Result<(WriteGuard, UploadLeg), BackendError>> {
+        let key = BackendKey::of(&self.site, blob, attempt);
         let intent = Intent {
             intent: IntentId::mint(&*self.entropy),
             backend: handle.id().clone(),
             key: key.clone(),
-            blob: upload.blob,
+            blob,
             attempt,
-            purpose: IntentPurpose::Upload(upload.upload_id),
+            purpose: IntentPurpose::Upload(upload),
             created_at: self.now(),
             backend_upload: None,
             reserved_bytes: 0,
@@ -174,7 +205,7 @@ impl Gateway {
             }
             Err(error) => {
                 guard.condemn().await;
-                Ok(Err(client_error(&error)))
+                Ok(Err(error))
             }
         }
     }

@@ -18,6 +18,7 @@ use weir_types::{Error, Result};
 use super::turn::Turn;
 use super::{checksum, leg};
 use crate::backends::BackendHandle;
+use crate::decide::forbidden;
 use crate::gateway::{Gateway, index_error};
 use crate::ingest::{Digested, Ingest};
 use crate::object::Asker;
@@ -53,6 +54,9 @@ impl Gateway {
         let handle = self.backends.get(&leg.backend);
         let handle = handle.filter(|b| b.admits(OperationClass::Write));
         let handle = handle.ok_or(ErrorCode::ServiceUnavailable)?;
+        if !self.may_hold(&upload.placement, handle) {
+            return Err(forbidden());
+        }
         // Held until the part is recorded: the ledger counts its bytes then.
         let claim = handle.room().claim(body.size);
         if !self.has_room(handle.id(), &claim).await? {

@@ -19,7 +19,7 @@ use weir_types::record::{BLOCK_BYTES, BlobRecord, ContentHeaders, CopyRecord, Pl
 
 use crate::authorize::AllowAll;
 use crate::backends::{BackendFacts, Backends};
-use crate::decide::LeastUsed;
+use crate::decide::{LeastUsed, PlaceRequest};
 use crate::object::Asker;
 use crate::object::write::{Written, new_blob};
 use crate::observe::{Observer, OperationClass, Silent, Trace};
@@ -66,7 +66,23 @@ async fn blob(gateway: &Arc<Gateway>, bytes: &[u8]) -> BlobRecord {
         ..Placement::default()
     };
     let trace = Trace::default();
-    let written = gateway.write_first_copy(BlobId(1), &placement, body(bytes), &trace);
+    let request = PlaceRequest {
+        operation: "PutObject",
+        bucket: &BucketName::parse("bucket").expect("a name"),
+        location: None,
+        key: &ObjectKey::parse("key").expect("a key"),
+        size_bytes: Some(bytes.len() as u64),
+        content_type: None,
+        storage_class: None,
+        tags: &[],
+        user_metadata: &[],
+        principal: &Principal::parse("somebody").expect("a name"),
+        now_ms: 0,
+        entropy: 0,
+    };
+    let mut decided = gateway.decide(request, &trace).await.expect("decides");
+    decided.placement = placement.clone();
+    let written = gateway.write_first_copy(BlobId(1), &mut decided, body(bytes), &trace);
     let Written {
         guard,
         copy,

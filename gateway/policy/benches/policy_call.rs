@@ -82,7 +82,7 @@ fn main() {
 fn host(limits: Option<Limits>, facts: &Arc<StaticFacts>) -> Option<PolicyHost> {
     let host = PolicyHost::new(limits?).expect("the engine starts");
     let id = host
-        .load(BINDING, builtin::SPREAD, "{}", facts)
+        .load(BINDING, builtin::SPREAD, None, "{}", facts)
         .expect("spread loads");
     host.activate(BINDING, id).expect("it is loaded");
     Some(host)
@@ -97,7 +97,7 @@ fn measure(host: Option<&PolicyHost>, states: &[BackendState], calls: u32) -> f6
             None => drop(black_box(native::spread(black_box(&input)))),
             Some(host) => {
                 let decision = host
-                    .decide(BINDING, black_box(&input))
+                    .place(BINDING, black_box(&input))
                     .expect("never refuses");
                 assert!(matches!(decision.origin.decided_by, DecidedBy::Revision(_)));
                 black_box(decision);

@@ -1,6 +1,7 @@
 //! The engine: which Wasm is accepted, and what bounds a guest.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::thread;
 
@@ -9,14 +10,16 @@ use parking_lot::Mutex;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
-use crate::answer::printable;
-use crate::bindings::{PlacementPolicy, PlacementPolicyPre};
-use crate::check;
+use crate::bindings::{v0_1_0, v0_2_0};
+use crate::cache;
+use crate::check::{self, Shape};
 use crate::compiler::Compiler;
-use crate::error::LoadError;
+use crate::error::{LoadError, StartError};
 use crate::guest::GuestState;
 use crate::limits::{Allocation, Limits};
 use crate::revision::sha256;
+use crate::text::printable;
+use crate::wire::Pre;
 
 /// What all revisions share.
 pub(crate) struct Runtime {
@@ -31,16 +34,27 @@ pub(crate) struct Runtime {
 
 /// A component that was compiled and found to be a policy.
 pub(crate) struct Compiled {
-    pub(crate) pre: PlacementPolicyPre<GuestState>,
+    pub(crate) pre: Pre,
+    pub(crate) shape: Shape,
+    /// What it imports and exports, for those who inspect it.
+    pub(crate) imports: Vec<String>,
+    pub(crate) exports: Vec<String>,
 }
 
 impl Runtime {
-    /// Starts the engine and the thread that advances its epoch; the thread
-    /// ends when the engine does.
-    pub(crate) fn new(limits: Limits) -> Result<Self, wasmtime::Error> {
-        let engine = Engine::new(&config(&limits))?;
+    /// Starts the engine and the threads that advance its epoch and compile; they end when it
+    /// does. What is compiled is kept in `cache_dir`.
+    pub(crate) fn new(limits: Limits, cache_dir: Option<&Path>) -> Result<Self, StartError> {
+        let mut config = config(&limits);
+        config.cache(cache_dir.map(cache::open).transpose()?);
+        Self::start(&config, limits).map_err(|error| StartError::Engine(format!("{error:#}")))
+    }
+
+    fn start(config: &Config, limits: Limits) -> Result<Self, wasmtime::Error> {
+        let engine = Engine::new(config)?;
         let mut linker = Linker::new(&engine);
-        PlacementPolicy::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+        v0_1_0::PlacementPolicy::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+        v0_2_0::Policy::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
         let weak = engine.weak();
         thread::Builder::new()
             .name("policy-epoch".to_owned())
@@ -78,13 +92,24 @@ impl Runtime {
             .compiler
             .compile(component)
             .map_err(|error| LoadError::Invalid(one_line(&error)))?;
-        check::check(&self.engine, &component)?;
+        let shape = check::check(&self.engine, &component)?;
+        let kind = component.component_type();
+        let imports = kind.imports(&self.engine).map(|(name, _)| name.to_owned());
+        let exports = kind.exports(&self.engine).map(|(name, _)| name.to_owned());
         let pre = self
             .linker
             .instantiate_pre(&component)
-            .and_then(PlacementPolicyPre::new)
-            .map_err(|error| LoadError::Type(one_line(&error)))?;
-        let compiled = Arc::new(Compiled { pre });
+            .and_then(|pre| Pre::new(shape.version, shape.decides, pre))
+            .map_err(|error| LoadError::Type {
+                version: shape.version.text(),
+                why: one_line(&error),
+            })?;
+        let compiled = Arc::new(Compiled {
+            pre,
+            shape,
+            imports: imports.collect(),
+            exports: exports.collect(),
+        });
         let mut all = self.compiled.lock();
         all.retain(|_, other| other.strong_count() > 0);
         all.insert(digest, Arc::downgrade(&compiled));

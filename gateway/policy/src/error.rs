@@ -2,10 +2,15 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
+use crate::api::Decisions;
+use crate::cache::CacheError;
 use crate::revision::RevisionId;
+use crate::signature::SignatureError;
 
 /// One mistake that a policy found in its settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigError {
     /// A JSON Pointer into the settings, empty for the whole.
     pub path: String,
@@ -55,12 +60,39 @@ pub enum LoadError {
         /// The versions that are served.
         supported: &'static str,
     },
+    /// It uses two versions of the WIT package.
+    #[error("uses weir:policy {version} and `{name}`; a policy uses one version")]
+    MixedVersions {
+        /// The version that was met first.
+        version: &'static str,
+        /// An import or export of another one.
+        name: String,
+    },
     /// It does not export what it must.
     #[error("does not export `{0}`")]
     Export(&'static str),
+    /// It exports no decision.
+    #[error("exports none of placement, overflow, replication and read-routing")]
+    DecidesNothing,
+    /// It says that it decides something else than it exports.
+    #[error("says that it decides {says}, but exports {exports}")]
+    Decides {
+        /// What `describe` said.
+        says: Decisions,
+        /// What it exports.
+        exports: Decisions,
+    },
     /// Its functions have other types than the WIT package says.
-    #[error("does not fit the world placement-policy: {0}")]
-    Type(String),
+    #[error("does not fit weir:policy {version}: {why}")]
+    Type {
+        /// The version that it uses.
+        version: &'static str,
+        /// Where it differs.
+        why: String,
+    },
+    /// The signature is missing or wrong, and keys are configured.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
     /// The settings are over [`crate::Limits::settings_bytes_max`] or no JSON.
     #[error("settings: {0}")]
     Settings(String),
@@ -82,6 +114,17 @@ fn list(errors: &[ConfigError]) -> String {
     lines.join("; ")
 }
 
+/// Why the host cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The machine cannot run the engine under these limits.
+    #[error("policy engine: {0}")]
+    Engine(String),
+    /// The folder of the compile cache is refused.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
 /// Why a revision cannot be activated.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ActivateError {
@@ -96,6 +139,9 @@ pub enum ActivateError {
         /// The revision.
         revision: RevisionId,
     },
+    /// A share above the whole.
+    #[error("{0} permille is more than all")]
+    Share(u16),
     /// There is no revision to go back to.
     #[error("binding `{0}` has no previous revision")]
     NoPrevious(String),
@@ -112,7 +158,8 @@ pub struct Refused {
 }
 
 /// What kind of wrong a revision did. One counter each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FaultKind {
     /// Out of fuel.
@@ -130,12 +177,18 @@ pub enum FaultKind {
     Malformed,
     /// Too many host calls, or too much data to the host.
     Output,
-    /// An answer without candidates.
+    /// An empty list where the answer needs one entry.
     NoCandidates,
-    /// A candidate that is no backend.
+    /// An index that is no backend's.
     UnknownBackend,
-    /// A candidate twice.
+    /// A backend twice in a list.
     DuplicateBackend,
+    /// Reads or drops a copy where none lies.
+    NoCopy,
+    /// Adds a copy where a good one lies.
+    HasCopy,
+    /// Adds and drops at one backend, or moves from a backend to itself.
+    Contradiction,
     /// `copies` or `ack` out of range.
     CopiesRange,
     /// No instance could be made or configured.
@@ -144,7 +197,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// Every kind, in the order of the counters.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Fuel,
         Self::Deadline,
         Self::Memory,
@@ -155,6 +208,9 @@ impl FaultKind {
         Self::NoCandidates,
         Self::UnknownBackend,
         Self::DuplicateBackend,
+        Self::NoCopy,
+        Self::HasCopy,
+        Self::Contradiction,
         Self::CopiesRange,
         Self::Instantiate,
     ];
@@ -173,6 +229,9 @@ impl FaultKind {
             Self::NoCandidates => "no_candidates",
             Self::UnknownBackend => "unknown_backend",
             Self::DuplicateBackend => "duplicate_backend",
+            Self::NoCopy => "no_copy",
+            Self::HasCopy => "has_copy",
+            Self::Contradiction => "contradiction",
             Self::CopiesRange => "copies_range",
             Self::Instantiate => "instantiate",
         }
@@ -180,7 +239,7 @@ impl FaultKind {
 }
 
 /// A call that gave no usable answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     /// The kind.
     pub kind: FaultKind,

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use wasmtime::ResourceLimiter;
 
-use crate::answer::printable;
-use crate::bindings::weir::policy::{host, types};
+use crate::bindings::{v0_1_0, v0_2_0};
 use crate::limits::Limits;
 use crate::metrics::Counters;
 use crate::revision::RevisionId;
+use crate::text::printable;
 
 /// What the instances of one revision share.
 pub(crate) struct GuestShared {
@@ -49,6 +49,8 @@ pub(crate) struct GuestState {
     limits: GuestLimits,
     /// The caller's clock at this call.
     now_ms: u64,
+    /// Whether this call is made to compare: it leaves no log lines and counts nothing.
+    quiet: bool,
     host_calls: u32,
     log_lines: u32,
     memory_bytes: usize,
@@ -93,6 +95,7 @@ impl GuestState {
             shared,
             limits,
             now_ms: 0,
+            quiet: false,
             host_calls: 0,
             log_lines: 0,
             memory_bytes: 0,
@@ -100,8 +103,9 @@ impl GuestState {
     }
 
     /// Starts the next call of the guest.
-    pub(crate) fn begin(&mut self, now_ms: u64) {
+    pub(crate) fn begin(&mut self, now_ms: u64, quiet: bool) {
         self.now_ms = now_ms;
+        self.quiet = quiet;
         self.host_calls = 0;
         self.log_lines = 0;
     }
@@ -115,9 +119,12 @@ impl GuestState {
     }
 }
 
-impl host::Host for GuestState {
-    fn log(&mut self, level: host::Level, message: String) -> wasmtime::Result<()> {
+impl GuestState {
+    fn log(&mut self, level: Level, message: &str) -> wasmtime::Result<()> {
         self.host_call()?;
+        if self.quiet {
+            return Ok(());
+        }
         self.log_lines += 1;
         let GuestShared {
             binding,
@@ -134,36 +141,69 @@ impl host::Host for GuestState {
             return Ok(());
         }
         counters.log_lines.fetch_add(1, Relaxed);
-        let text = printable(&message, self.limits.log_line_bytes_max);
+        let text = printable(message, self.limits.log_line_bytes_max);
         match level {
-            host::Level::Debug => {
-                tracing::debug!(target: "weir::policy", binding, %revision, "{text}")
-            }
-            host::Level::Info => {
-                tracing::info!(target: "weir::policy", binding, %revision, "{text}")
-            }
-            host::Level::Warn => {
-                tracing::warn!(target: "weir::policy", binding, %revision, "{text}")
-            }
-            host::Level::Error => {
-                tracing::error!(target: "weir::policy", binding, %revision, "{text}")
-            }
+            Level::Debug => tracing::debug!(target: "weir::policy", binding, %revision, "{text}"),
+            Level::Info => tracing::info!(target: "weir::policy", binding, %revision, "{text}"),
+            Level::Warn => tracing::warn!(target: "weir::policy", binding, %revision, "{text}"),
+            Level::Error => tracing::error!(target: "weir::policy", binding, %revision, "{text}"),
         }
         Ok(())
     }
 
     fn count(&mut self, name: String, delta: u64) -> wasmtime::Result<()> {
         self.host_call()?;
-        if counter_name(&name) {
+        if !self.quiet && counter_name(&name) {
             self.shared
                 .counters
                 .count_for_guest(name, delta, self.limits.counters_max);
         }
         Ok(())
     }
+
+    /// Memory that the instance has now.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
 }
 
-impl types::Host for GuestState {}
+enum Level {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+/// Serves the functions of one WIT version. They are the same in all so far.
+macro_rules! serve {
+    ($version:ident) => {
+        impl $version::weir::policy::host::Host for GuestState {
+            fn log(
+                &mut self,
+                level: $version::weir::policy::host::Level,
+                message: String,
+            ) -> wasmtime::Result<()> {
+                use $version::weir::policy::host::Level as Given;
+                let level = match level {
+                    Given::Debug => Level::Debug,
+                    Given::Info => Level::Info,
+                    Given::Warn => Level::Warn,
+                    Given::Error => Level::Error,
+                };
+                Self::log(self, level, &message)
+            }
+
+            fn count(&mut self, name: String, delta: u64) -> wasmtime::Result<()> {
+                Self::count(self, name, delta)
+            }
+        }
+
+        impl $version::weir::policy::types::Host for GuestState {}
+    };
+}
+
+serve!(v0_1_0);
+serve!(v0_2_0);
 
 /// `[a-z][a-z0-9_]{0,62}`.
 fn counter_name(name: &str) -> bool {

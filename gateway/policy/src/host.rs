@@ -1,10 +1,10 @@
-//! The registry: which revision decides for which binding, and what happens
-//! when it cannot.
+//! The registry: which binding decides what.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
 use std::fs::File;
-use std::io::Read;
-use std::path::Path;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -12,92 +12,84 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::answer::Answer;
-use crate::api::{DecidedBy, NativeCause, Origin, PlacementDecision, PlacementInput, StaticFacts};
+use crate::api::{
+    DecisionKind, NativeCause, Origin, OverflowDecision, OverflowInput, PlacementDecision,
+    PlacementInput, ReplicationDecision, ReplicationInput, RoutingDecision, RoutingInput,
+    StaticFacts,
+};
+use crate::binding::{self, Binding, BindingSettings, BindingStatus, Share};
+use crate::decision::{Decision, Overflow, Placement, Replication, Routing};
 use crate::engine::Runtime;
-use crate::error::{ActivateError, Fault, LoadError, Refused};
+use crate::error::{ActivateError, LoadError, Refused, StartError};
 use crate::limits::Limits;
 use crate::metrics::{Counters, MetricsSnapshot};
-use crate::native;
-use crate::revision::{Description, Outcome, Revision, RevisionId};
+use crate::revision::{Description, Revision, RevisionId};
+use crate::shadow::{Differences, Shadows};
+use crate::signature::{self, PublicKey, SIGNATURE_FILE_BYTES_MAX};
+use crate::tap::Tap;
 
-/// Who decides when the active revision gives no answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnFault {
-    /// The revision that was active before, then the native default.
-    #[default]
-    PreviousThenNative,
-    /// The native default.
-    Native,
-    /// Nobody: the request is refused.
-    Refuse,
-}
-
-/// One binding as it stands.
-#[derive(Clone, Debug)]
-pub struct BindingStatus {
-    /// The revision that decides.
-    pub active: Option<RevisionId>,
-    /// Who it says it is.
-    pub description: Option<Description>,
-    /// Whether it is in quarantine.
-    pub quarantined: bool,
-    /// The revision before it.
-    pub previous: Option<RevisionId>,
-    /// Revisions that are loaded and wait to be activated.
-    pub waiting: Vec<RevisionId>,
-    /// Who decides when it cannot.
-    pub on_fault: OnFault,
+/// How a host is made.
+#[derive(Clone, Default)]
+pub struct HostOptions {
+    /// The limits.
+    pub limits: Limits,
+    /// Where compiled components are kept, so that the next start need not compile them. Must
+    /// be a private folder: what lies there is run.
+    pub cache_dir: Option<PathBuf>,
+    /// With keys here, a component is taken only with a signature by one of them.
+    pub trusted_keys: Vec<PublicKey>,
+    /// Who looks on.
+    pub tap: Option<Arc<dyn Tap>>,
 }
 
 /// The policies of a gateway. Shared by all its threads.
 pub struct PolicyHost {
     runtime: Arc<Runtime>,
+    trusted_keys: Vec<PublicKey>,
+    tap: Option<Arc<dyn Tap>>,
+    shadows: Shadows,
     bindings: ArcSwap<HashMap<String, Arc<Binding>>>,
     /// Held while `bindings` changes.
     binding_changes: Mutex<()>,
     unbound: AtomicU64,
 }
 
-struct Binding {
-    name: String,
-    current: ArcSwap<Current>,
-    /// Loaded, not yet active; also held while `current` changes.
-    waiting: Mutex<VecDeque<Arc<Revision>>>,
-    counters: Arc<Counters>,
-}
-
-#[derive(Clone, Default)]
-struct Current {
-    active: Option<Arc<Revision>>,
-    previous: Option<Arc<Revision>>,
-    on_fault: OnFault,
-}
-
 impl PolicyHost {
     /// Starts the engine. Fails if the machine cannot run it under these
     /// limits.
-    pub fn new(limits: Limits) -> Result<Self, LoadError> {
-        let runtime = Runtime::new(limits)
-            .map_err(|error| LoadError::Invalid(format!("engine: {error:#}")))?;
+    pub fn new(limits: Limits) -> Result<Self, StartError> {
+        Self::with_options(HostOptions {
+            limits,
+            ..HostOptions::default()
+        })
+    }
+
+    /// Starts the engine. Fails if the machine cannot run it under these limits, or the folder
+    /// of the compile cache is not private.
+    pub fn with_options(options: HostOptions) -> Result<Self, StartError> {
+        let HostOptions {
+            limits,
+            cache_dir,
+            trusted_keys,
+            tap,
+        } = options;
+        let shadows = Shadows::start(limits.shadow_queue_max)
+            .map_err(|error| StartError::Engine(error.to_string()))?;
         Ok(Self {
-            runtime: Arc::new(runtime),
+            runtime: Arc::new(Runtime::new(limits, cache_dir.as_deref())?),
+            trusted_keys,
+            tap,
+            shadows,
             bindings: ArcSwap::default(),
             binding_changes: Mutex::new(()),
             unbound: AtomicU64::new(0),
         })
     }
 
-    /// Makes a binding, or sets what an existing one does on faults. Without
+    /// Makes a binding, or sets how an existing one asks. Without
     /// an active revision the native default decides for it.
-    pub fn bind(&self, name: &str, on_fault: OnFault) {
-        let binding = self.binding_or_new(name);
-        let _changing = binding.waiting.lock();
-        let current = Current {
-            on_fault,
-            ..Current::clone(&binding.current.load())
-        };
-        binding.current.store(Arc::new(current));
+    pub fn bind(&self, name: &str, settings: BindingSettings) {
+        self.binding_or_new(name).set(settings);
     }
 
     /// Removes a binding with its revisions and counters. Calls in flight end
@@ -110,11 +102,14 @@ impl PolicyHost {
         found
     }
 
-    /// Compiles, checks and configures a component for the binding `name`,
+    /// Verifies, compiles, checks and configures a component for the binding `name`,
     /// which is made if there is none. The revision then waits for
     /// [`PolicyHost::activate`]; the oldest that waits longer than
     /// [`Limits::revisions_waiting_max`] others goes. On an error everything
     /// stays as it was.
+    ///
+    /// `signature` is the content of the component's signature file; it is looked at only where
+    /// keys are configured.
     ///
     /// If the revision is loaded already, only its facts are renewed: nothing
     /// is compiled.
@@ -125,9 +120,11 @@ impl PolicyHost {
         &self,
         name: &str,
         component: &[u8],
+        signature: Option<&[u8]>,
         settings: &str,
         facts: &Arc<StaticFacts>,
     ) -> Result<RevisionId, LoadError> {
+        signature::require(component, signature, &self.trusted_keys)?;
         let existing = self.bindings.load().get(name).cloned();
         let counters = existing
             .as_ref()
@@ -155,7 +152,8 @@ impl PolicyHost {
     }
 
     /// [`PolicyHost::load`] from a file, of which no more is read than the
-    /// size limit and a byte.
+    /// size limit and a byte. Its signature is in the file of the same name with `.sig` at its
+    /// end, which is read only where keys are configured.
     pub fn load_file(
         &self,
         name: &str,
@@ -163,73 +161,104 @@ impl PolicyHost {
         settings: &str,
         facts: &Arc<StaticFacts>,
     ) -> Result<RevisionId, LoadError> {
-        let failed = |error| LoadError::Read {
-            path: path.display().to_string(),
-            error,
+        let component = read_file(path, self.runtime.limits.component_bytes_max)?;
+        let signature = if self.trusted_keys.is_empty() {
+            None
+        } else {
+            let mut name = OsString::from(path);
+            name.push(".sig");
+            match read_file(Path::new(&name), SIGNATURE_FILE_BYTES_MAX) {
+                Ok(signature) => Some(signature),
+                Err(LoadError::Read { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
+                    None
+                }
+                Err(error) => return Err(error),
+            }
         };
-        let limit = self.runtime.limits.component_bytes_max as u64;
-        let mut component = Vec::new();
-        let file = File::open(path).map_err(failed)?;
-        file.take(limit + 1)
-            .read_to_end(&mut component)
-            .map_err(failed)?;
-        self.load(name, &component, settings, facts)
+        self.load(name, &component, signature.as_deref(), settings, facts)
     }
 
     /// Lets a loaded revision decide from now on. Decisions in flight end on
-    /// the one they began with; the one that was active becomes the previous.
+    /// the one they began with; the one that was active becomes the previous. If it was the
+    /// canary or the shadow, it is so no longer.
     ///
     /// Makes the instances that requests will need first: async callers use
     /// `spawn_blocking`.
     pub fn activate(&self, name: &str, id: RevisionId) -> Result<(), ActivateError> {
-        let binding = self.binding(name)?;
-        let mut waiting = binding.waiting.lock();
-        let current = Arc::clone(&binding.current.load());
-        let waits = waiting.iter().position(|revision| revision.id == id);
-        let revision = match waits.and_then(|at| waiting.remove(at)) {
-            Some(revision) => revision,
-            None if current
-                .active
-                .as_ref()
-                .is_some_and(|active| active.id == id) =>
-            {
-                return Ok(());
-            }
-            None => {
-                let previous = current
-                    .previous
-                    .clone()
-                    .filter(|previous| previous.id == id);
-                let missing = || ActivateError::NoRevision {
-                    binding: name.to_owned(),
-                    revision: id,
-                };
-                previous.ok_or_else(missing)?
-            }
-        };
-        binding.swap(&current, revision);
-        Ok(())
+        self.binding(name)?.activate(id)
     }
 
     /// Lets the previous revision decide again.
     pub fn rollback(&self, name: &str) -> Result<RevisionId, ActivateError> {
-        let binding = self.binding(name)?;
-        let _changing = binding.waiting.lock();
-        let current = Arc::clone(&binding.current.load());
-        let Some(previous) = current.previous.clone() else {
-            return Err(ActivateError::NoPrevious(name.to_owned()));
-        };
-        let id = previous.id;
-        binding.swap(&current, previous);
-        Ok(id)
+        self.binding(name)?.rollback()
+    }
+
+    /// Lets a loaded revision decide for a share of the keys, from 0 to 1000 of a thousand, or
+    /// ends that. The same keys in every process; a share that grows keeps its keys. Where the
+    /// canary fails, the active revision decides.
+    pub fn canary(
+        &self,
+        name: &str,
+        canary: Option<(RevisionId, u16)>,
+    ) -> Result<(), ActivateError> {
+        self.binding(name)?.canary(canary.map(share))
+    }
+
+    /// Lets a loaded revision decide beside the active one, on a share of the live questions,
+    /// from 0 to 1000 of a thousand, or ends that. What it decides is compared and has no
+    /// effect. The differences are kept until another revision becomes the shadow.
+    pub fn shadow(
+        &self,
+        name: &str,
+        shadow: Option<(RevisionId, u16)>,
+    ) -> Result<(), ActivateError> {
+        let kept_max = self.runtime.limits.differences_kept_max;
+        self.binding(name)?.shadow(shadow.map(share), kept_max)
+    }
+
+    /// What the shadow of a binding, or its last one, would have decided otherwise.
+    #[must_use]
+    pub fn differences(&self, name: &str) -> Differences {
+        let bindings = self.bindings.load();
+        let log = bindings.get(name).map(|binding| binding.differences());
+        log.map_or_else(Differences::default, |log| log.read())
+    }
+
+    /// Lets go of a revision that waits, or of the previous one.
+    pub fn forget(&self, name: &str, id: RevisionId) -> Result<(), ActivateError> {
+        self.binding(name)?.forget(id)
     }
 
     /// The revision that decides for a binding.
     #[must_use]
     pub fn active(&self, name: &str) -> Option<RevisionId> {
+        self.bindings.load().get(name)?.active()
+    }
+
+    /// Whether the active revision of a binding answers this question. Cheap.
+    #[must_use]
+    pub fn decides(&self, name: &str, kind: DecisionKind) -> bool {
         let bindings = self.bindings.load();
-        let current = bindings.get(name)?.current.load();
-        current.active.as_ref().map(|revision| revision.id)
+        bindings
+            .get(name)
+            .is_some_and(|binding| binding.decides(kind))
+    }
+
+    /// Whether a revision of a binding wants to see user metadata: otherwise callers need not
+    /// gather it. Cheap.
+    #[must_use]
+    pub fn needs_user_metadata(&self, name: &str) -> bool {
+        let bindings = self.bindings.load();
+        bindings
+            .get(name)
+            .is_some_and(|binding| binding.needs_user_metadata())
+    }
+
+    /// Who a loaded revision says it is.
+    #[must_use]
+    pub fn description(&self, name: &str, id: RevisionId) -> Option<Description> {
+        let revision = self.bindings.load().get(name)?.find(id)?;
+        Some(revision.description.clone())
     }
 
     /// All bindings as they stand.
@@ -250,18 +279,8 @@ impl PolicyHost {
             ..MetricsSnapshot::default()
         };
         for (name, binding) in self.bindings.load().iter() {
-            let BindingStatus {
-                active,
-                quarantined,
-                previous,
-                waiting,
-                ..
-            } = binding.status();
-            let loaded =
-                waiting.len() + usize::from(active.is_some()) + usize::from(previous.is_some());
-            snapshot.revisions_loaded += loaded as u64;
-            let mut metrics = binding.counters.snapshot();
-            (metrics.active, metrics.quarantined) = (active, quarantined);
+            let (metrics, loaded) = binding.metrics();
+            snapshot.revisions_loaded += loaded;
             snapshot.bindings.insert(name.clone(), metrics);
         }
         snapshot
@@ -269,24 +288,70 @@ impl PolicyHost {
 
     /// Decides where a new version goes. Synchronous, never waits for another
     /// decision, and answers within the limits of one call for each revision
-    /// it has to ask (two at most) plus the native default. An error only if
-    /// the binding is set to refuse.
-    pub fn decide(
+    /// it has to ask (the canary, the active and the previous one) plus the native default,
+    /// [`crate::native::spread`]. An error only if the binding is set to refuse.
+    pub fn place(
         &self,
         name: &str,
         input: &PlacementInput<'_>,
     ) -> Result<PlacementDecision, Refused> {
+        let (answer, origin) = self.decide::<Placement>(name, input)?;
+        Ok(answer.by(origin))
+    }
+
+    /// Decides what happens when the backends that placement prefers are full, as
+    /// [`PolicyHost::place`] does. The native default refuses the write.
+    pub fn overflow(
+        &self,
+        name: &str,
+        input: &OverflowInput<'_>,
+    ) -> Result<OverflowDecision, Refused> {
+        let (answer, origin) = self.decide::<Overflow>(name, input)?;
+        Ok(answer.by(origin))
+    }
+
+    /// Decides which copies an object should have now, as [`PolicyHost::place`] does. The
+    /// native default adds what is missing, from the candidates, and drops nothing.
+    pub fn replicate(
+        &self,
+        name: &str,
+        input: &ReplicationInput<'_>,
+    ) -> Result<ReplicationDecision, Refused> {
+        let (answer, origin) = self.decide::<Replication>(name, input)?;
+        Ok(answer.by(origin))
+    }
+
+    /// Decides in which order copies are read, as [`PolicyHost::place`] does. The native default
+    /// takes them as given, and decides even where the binding is set to refuse: a read that a
+    /// healthy copy can serve is served.
+    pub fn route(&self, name: &str, input: &RoutingInput<'_>) -> Result<RoutingDecision, Refused> {
+        let (answer, origin) = self.decide::<Routing>(name, input)?;
+        Ok(answer.by(origin))
+    }
+
+    fn decide<D: Decision>(
+        &self,
+        name: &str,
+        input: &D::Input<'_>,
+    ) -> Result<(D::Answer, Origin), Refused> {
         let bindings = self.bindings.load();
         let Some(binding) = bindings.get(name) else {
             self.unbound.fetch_add(1, Relaxed);
-            return Ok(native_decision(input, NativeCause::Unbound, None));
+            return Ok(binding::native::<D>(input, NativeCause::Unbound, None));
         };
         let started = Instant::now();
-        let decision = binding.decide(input);
+        let decided = binding.decide::<D>(input, &self.shadows);
         let nanos = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        binding.counters.decisions.fetch_add(1, Relaxed);
-        binding.counters.decision_nanos.fetch_add(nanos, Relaxed);
-        decision
+        let counters = binding.counters.of(D::KIND);
+        counters.decisions.fetch_add(1, Relaxed);
+        counters.nanos.fetch_add(nanos, Relaxed);
+        if let (Some(tap), Ok((answer, origin))) = (&self.tap, &decided)
+            && tap.wants(name)
+        {
+            let answer = D::wrap_answer(answer.clone());
+            tap.decided(name, &D::wrap_input(input), &answer, origin);
+        }
+        decided
     }
 
     fn binding(&self, name: &str) -> Result<Arc<Binding>, ActivateError> {
@@ -305,189 +370,29 @@ impl PolicyHost {
     fn binding_or_insert(&self, name: &str, counters: Arc<Counters>) -> Arc<Binding> {
         let _changing = self.binding_changes.lock();
         let mut bindings = HashMap::clone(&self.bindings.load());
-        let binding = bindings.entry(name.to_owned()).or_insert_with(|| {
-            Arc::new(Binding {
-                name: name.to_owned(),
-                current: ArcSwap::default(),
-                waiting: Mutex::default(),
-                counters,
-            })
-        });
+        let binding = bindings
+            .entry(name.to_owned())
+            .or_insert_with(|| Arc::new(Binding::new(name, counters)));
         let binding = Arc::clone(binding);
         self.bindings.store(Arc::new(bindings));
         binding
     }
 }
 
-impl Binding {
-    fn decide(&self, input: &PlacementInput<'_>) -> Result<PlacementDecision, Refused> {
-        let current = self.current.load();
-        let Some(active) = &current.active else {
-            return self.without_answer(&current, input, NativeCause::Unbound, None);
-        };
-        let (cause, fault) = match self.ask(active, input) {
-            Ok(answer) => return Ok(decision(answer, active, None)),
-            Err(failure) => failure,
-        };
-        if current.on_fault == OnFault::PreviousThenNative
-            && let Some(previous) = &current.previous
-            && let Ok(answer) = self.ask(previous, input)
-        {
-            self.counters.fallbacks_previous.fetch_add(1, Relaxed);
-            return Ok(decision(answer, previous, fault));
-        }
-        self.without_answer(&current, input, cause, fault)
-    }
-
-    fn ask(
-        &self,
-        revision: &Revision,
-        input: &PlacementInput<'_>,
-    ) -> Result<Answer, (NativeCause, Option<Fault>)> {
-        match revision.decide(input) {
-            Outcome::Answer(answer) => Ok(answer),
-            Outcome::Fault(fault) => Err((NativeCause::Fault, Some(fault))),
-            Outcome::Stale => {
-                self.counters.stale_facts.fetch_add(1, Relaxed);
-                Err((NativeCause::StaleFacts, None))
-            }
-            Outcome::Quarantined => {
-                self.counters.quarantine_skips.fetch_add(1, Relaxed);
-                Err((NativeCause::Quarantine, None))
-            }
-        }
-    }
-
-    fn without_answer(
-        &self,
-        current: &Current,
-        input: &PlacementInput<'_>,
-        cause: NativeCause,
-        fault: Option<Fault>,
-    ) -> Result<PlacementDecision, Refused> {
-        if current.on_fault == OnFault::Refuse {
-            self.counters.refused.fetch_add(1, Relaxed);
-            let why = match (&fault, cause) {
-                (Some(fault), _) => fault.to_string(),
-                (None, NativeCause::Unbound) => "no revision is active".to_owned(),
-                (None, NativeCause::StaleFacts) => "configured for other backends".to_owned(),
-                (None, _) => "in quarantine".to_owned(),
-            };
-            return Err(Refused {
-                binding: self.name.clone(),
-                why,
-            });
-        }
-        self.counters.fallbacks_native.fetch_add(1, Relaxed);
-        Ok(native_decision(input, cause, fault))
-    }
-
-    /// The newest loaded revision with this id.
-    fn find(&self, id: RevisionId) -> Option<Arc<Revision>> {
-        let waiting = self.waiting.lock();
-        let current = self.current.load();
-        let mut all = waiting
-            .iter()
-            .rev()
-            .chain(&current.active)
-            .chain(&current.previous);
-        all.find(|revision| revision.id == id).cloned()
-    }
-
-    fn wait(&self, revision: Arc<Revision>, waiting_max: usize) {
-        let mut waiting = self.waiting.lock();
-        waiting.retain(|other| other.id != revision.id);
-        waiting.push_back(revision);
-        while waiting.len() > waiting_max.max(1) {
-            waiting.pop_front();
-        }
-    }
-
-    /// Makes `revision` the active one. The caller holds the lock on
-    /// `waiting`.
-    fn swap(&self, current: &Current, revision: Arc<Revision>) {
-        revision.warm();
-        // The same revision with other facts has the same one before it.
-        let replaced = current
-            .active
-            .clone()
-            .filter(|active| active.id != revision.id);
-        let previous = replaced.or_else(|| current.previous.clone());
-        let previous = previous.filter(|previous| previous.id != revision.id);
-        // It can only step in if it knows the same backends.
-        let previous = previous.and_then(|previous| {
-            if previous.facts == revision.facts {
-                return Some(previous);
-            }
-            previous
-                .with_facts(Arc::clone(&revision.facts))
-                .ok()
-                .map(Arc::new)
-        });
-        let on_fault = current.on_fault;
-        self.current.store(Arc::new(Current {
-            active: Some(revision),
-            previous,
-            on_fault,
-        }));
-    }
-
-    fn status(&self) -> BindingStatus {
-        let waiting = self.waiting.lock();
-        let current = self.current.load();
-        let active = current.active.as_ref();
-        BindingStatus {
-            active: active.map(|revision| revision.id),
-            description: active.map(|revision| revision.description.clone()),
-            quarantined: active.is_some_and(|revision| revision.quarantine.is_closed()),
-            previous: current.previous.as_ref().map(|revision| revision.id),
-            waiting: waiting.iter().map(|revision| revision.id).collect(),
-            on_fault: current.on_fault,
-        }
-    }
+fn share((revision, permille): (RevisionId, u16)) -> Share {
+    Share { revision, permille }
 }
 
-fn decision(answer: Answer, by: &Revision, fault: Option<Fault>) -> PlacementDecision {
-    let Answer {
-        candidates,
-        copies,
-        ack,
-        reason,
-    } = answer;
-    PlacementDecision {
-        candidates,
-        copies,
-        ack,
-        reason,
-        origin: Origin {
-            decided_by: DecidedBy::Revision(by.id),
-            revision: Arc::clone(&by.label),
-            fault,
-        },
-    }
-}
-
-fn native_decision(
-    input: &PlacementInput<'_>,
-    cause: NativeCause,
-    fault: Option<Fault>,
-) -> PlacementDecision {
-    let copies = input.request.copies.max(1);
-    PlacementDecision {
-        candidates: native::spread(input),
-        copies,
-        ack: input.request.ack.clamp(1, copies),
-        reason: match cause {
-            NativeCause::Unbound => "native spread: no policy is bound",
-            NativeCause::StaleFacts => "native spread: the policy knows other backends",
-            NativeCause::Fault => "native spread: the policy failed",
-            NativeCause::Quarantine => "native spread: the policy is in quarantine",
-        }
-        .to_owned(),
-        origin: Origin {
-            decided_by: DecidedBy::Native(cause),
-            revision: "native".into(),
-            fault,
-        },
-    }
+/// A file's bytes, of which no more than the limit and one are read.
+fn read_file(path: &Path, bytes_max: usize) -> Result<Vec<u8>, LoadError> {
+    let failed = |error| LoadError::Read {
+        path: path.display().to_string(),
+        error,
+    };
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(failed)?;
+    file.take(bytes_max as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    Ok(bytes)
 }

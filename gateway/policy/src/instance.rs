@@ -3,39 +3,49 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use wasmtime::{Store, Trap};
+use wasmtime::Trap;
 
-use crate::answer::{self, Answer, printable};
-use crate::api::{PlacementInput, StaticFacts};
-use crate::bindings::{PlacementPolicy, PlacementPolicyPre};
+use crate::api::{Answer, Input, StaticFacts};
+use crate::decision::{Decision, Overflow, Placement, Replication, Routing};
 use crate::engine::Runtime;
 use crate::error::{ConfigError, Fault, FaultKind};
 use crate::guest::{GuestShared, GuestState, OverHostCalls, OverMemory};
 use crate::limits::Limits;
 use crate::metrics::Counters;
-use crate::revision::Description;
-use crate::wire;
+use crate::text::printable;
+use crate::wire::{Described, Guest, Needs, Pre, Store};
 
 /// Longest text of a fault.
 const FAULT_BYTES_MAX: usize = 256;
 
 pub(crate) struct Instance {
-    store: Store<GuestState>,
-    policy: PlacementPolicy,
+    store: Store,
+    guest: Guest,
+    needs: Needs,
     _counted: Counted,
     /// Decisions made.
     pub(crate) calls: u32,
 }
 
+/// Whether a call is made to decide, or to compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Decide,
+    /// It leaves no log lines and counts nothing.
+    Compare,
+}
+
 impl Instance {
-    /// An instance that is not configured yet.
+    /// An instance that is not configured yet. `needs` is what its policy is to be told.
     pub(crate) fn new(
         runtime: &Runtime,
-        pre: &PlacementPolicyPre<GuestState>,
+        pre: &Pre,
         shared: &Arc<GuestShared>,
+        needs: Needs,
     ) -> Result<Self, Fault> {
         let limits = &runtime.limits;
-        let mut store = Store::new(&runtime.engine, GuestState::new(Arc::clone(shared), limits));
+        let state = GuestState::new(Arc::clone(shared), limits);
+        let mut store = Store::new(&runtime.engine, state);
         store.limiter(|state| state);
         store.set_hostcall_fuel(limits.guest_output_bytes_max);
         // Start functions of the guest run now.
@@ -44,28 +54,22 @@ impl Instance {
             limits.configure_fuel_max,
             Limits::ticks(limits.configure_time_max),
         )?;
-        let policy = pre
+        let guest = pre
             .instantiate(&mut store)
             .map_err(|error| fault_of(&error))?;
         Ok(Self {
             store,
-            policy,
+            guest,
+            needs,
             _counted: Counted::new(&shared.counters),
             calls: 0,
         })
     }
 
-    pub(crate) fn describe(&mut self, limits: &Limits) -> Result<Description, Fault> {
-        self.begin(
-            0,
-            limits.configure_fuel_max,
-            Limits::ticks(limits.configure_time_max),
-        )?;
-        let lifecycle = self.policy.weir_policy_lifecycle();
-        let description = lifecycle
-            .call_describe(&mut self.store)
-            .map_err(|error| fault_of(&error))?;
-        Ok(wire::description(description))
+    pub(crate) fn describe(&mut self, limits: &Limits) -> Result<Described, Fault> {
+        self.begin_lifecycle(limits)?;
+        let described = self.guest.describe(&mut self.store);
+        described.map_err(|error| fault_of(&error))
     }
 
     pub(crate) fn configure(
@@ -74,46 +78,73 @@ impl Instance {
         facts: &StaticFacts,
         limits: &Limits,
     ) -> Result<Result<(), Vec<ConfigError>>, Fault> {
-        self.begin(
-            0,
-            limits.configure_fuel_max,
-            Limits::ticks(limits.configure_time_max),
-        )?;
-        let lifecycle = self.policy.weir_policy_lifecycle();
-        let outcome = wire::with_facts(facts, |facts| {
-            lifecycle.call_configure(&mut self.store, settings, facts)
-        });
-        let outcome = outcome.map_err(|error| fault_of(&error))?;
-        Ok(outcome.map_err(wire::config_errors))
+        self.begin_lifecycle(limits)?;
+        let outcome = self.guest.configure(&mut self.store, settings, facts);
+        outcome.map_err(|error| fault_of(&error))
     }
 
     /// One decision, of a shape that was checked. After a fault the instance
     /// must not be used again.
-    pub(crate) fn place(
+    pub(crate) fn decide<D: Decision>(
         &mut self,
-        input: &PlacementInput<'_>,
+        input: &D::Input<'_>,
         limits: &Limits,
-    ) -> Result<Answer, Fault> {
+        purpose: Purpose,
+    ) -> Result<D::Answer, Fault> {
         self.calls += 1;
-        self.begin(
-            input.request.now_ms,
-            limits.call_fuel_max,
-            Limits::ticks(limits.call_time_max),
-        )?;
-        let placement = self.policy.weir_policy_placement();
-        let backends = wire::states(input.backends);
-        let decision = wire::with_request(&input.request, |request| {
-            placement.call_place(&mut self.store, request, &backends)
-        });
-        let mut answer = wire::answer(decision.map_err(|error| fault_of(&error))?);
-        answer::check(&answer, input.backends.len(), limits.copies_max)?;
-        answer.reason = printable(&answer.reason, limits.reason_bytes_max);
+        let now_ms = D::subject(input).now_ms;
+        let quiet = purpose == Purpose::Compare;
+        self.store.data_mut().begin(now_ms, quiet);
+        let ticks = Limits::ticks(limits.call_time_max);
+        grant(&mut self.store, limits.call_fuel_max, ticks)?;
+        let mut answer = D::ask(&self.guest, &mut self.store, input, self.needs)
+            .map_err(|error| fault_of(&error))?;
+        D::check(&answer, input, limits)?;
+        if let Some(reason) = D::reason(&mut answer) {
+            *reason = printable(reason, limits.reason_bytes_max);
+        }
         Ok(answer)
     }
 
-    fn begin(&mut self, now_ms: u64, fuel: u64, ticks: u64) -> Result<(), Fault> {
-        self.store.data_mut().begin(now_ms);
-        grant(&mut self.store, fuel, ticks)
+    /// [`Instance::decide`] for whichever question it is.
+    pub(crate) fn answer(
+        &mut self,
+        input: &Input<'_>,
+        limits: &Limits,
+        purpose: Purpose,
+    ) -> Result<Answer, Fault> {
+        match input {
+            Input::Placement(input) => self.wrapped::<Placement>(input, limits, purpose),
+            Input::Overflow(input) => self.wrapped::<Overflow>(input, limits, purpose),
+            Input::Replication(input) => self.wrapped::<Replication>(input, limits, purpose),
+            Input::ReadRouting(input) => self.wrapped::<Routing>(input, limits, purpose),
+        }
+    }
+
+    fn wrapped<D: Decision>(
+        &mut self,
+        input: &D::Input<'_>,
+        limits: &Limits,
+        purpose: Purpose,
+    ) -> Result<Answer, Fault> {
+        let answer = self.decide::<D>(input, limits, purpose)?;
+        Ok(D::wrap_answer(answer))
+    }
+
+    /// Fuel that is left of what the last call was granted.
+    pub(crate) fn fuel_left(&self) -> u64 {
+        self.store.get_fuel().unwrap_or(0)
+    }
+
+    /// Memory that the guest has now.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.store.data().memory_bytes()
+    }
+
+    fn begin_lifecycle(&mut self, limits: &Limits) -> Result<(), Fault> {
+        self.store.data_mut().begin(0, false);
+        let ticks = Limits::ticks(limits.configure_time_max);
+        grant(&mut self.store, limits.configure_fuel_max, ticks)
     }
 }
 
@@ -134,7 +165,7 @@ impl Drop for Counted {
     }
 }
 
-fn grant(store: &mut Store<GuestState>, fuel: u64, ticks: u64) -> Result<(), Fault> {
+fn grant(store: &mut Store, fuel: u64, ticks: u64) -> Result<(), Fault> {
     store.set_epoch_deadline(ticks);
     store.set_fuel(fuel).map_err(|error| fault_of(&error))
 }

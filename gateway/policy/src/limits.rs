@@ -17,7 +17,7 @@ pub enum Allocation {
 }
 
 /// The limits on components, calls and output. The defaults suit compiled
-/// policies.
+/// policies and interpreters.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Size of a component.
@@ -57,7 +57,7 @@ pub struct Limits {
     pub log_lines_per_second_max: u32,
     /// Counter names of one binding.
     pub counters_max: usize,
-    /// Calls after which an instance is replaced. 1 isolates every call.
+    /// Calls after which an instance is replaced.
     pub calls_per_instance_max: u32,
     /// Every so many calls one is repeated on a fresh instance, which must
     /// agree; 0 never.
@@ -66,6 +66,10 @@ pub struct Limits {
     pub instances_per_revision: usize,
     /// Revisions kept per binding, beside the active and the previous one.
     pub revisions_waiting_max: usize,
+    /// Decisions that wait to be compared with a shadow's; more are not compared.
+    pub shadow_queue_max: usize,
+    /// Differences of a binding's shadow that are kept, the latest ones.
+    pub differences_kept_max: usize,
     /// Distinct keys that must have failed before quarantine.
     pub quarantine_keys_min: usize,
     /// First time in quarantine; doubles each time up to the next limit.
@@ -112,6 +116,8 @@ impl Default for Limits {
             instances_per_revision: std::thread::available_parallelism()
                 .map_or(8, |threads| threads.get() * 2),
             revisions_waiting_max: 4,
+            shadow_queue_max: 1024,
+            differences_kept_max: 64,
             quarantine_keys_min: 8,
             quarantine_ms_min: 1000,
             quarantine_ms_max: 300_000,

@@ -4,20 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
+use crate::api::{DecisionKind, Decisions};
 use crate::error::FaultKind;
 use crate::revision::RevisionId;
 
 /// The live counters of one binding. They outlive its revisions.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    pub(crate) decisions: AtomicU64,
-    pub(crate) decision_nanos: AtomicU64,
+    by_decision: [DecisionCounters; DecisionKind::ALL.len()],
     pub(crate) calls: AtomicU64,
     faults: [AtomicU64; FaultKind::ALL.len()],
-    pub(crate) fallbacks_previous: AtomicU64,
-    pub(crate) fallbacks_native: AtomicU64,
-    pub(crate) refused: AtomicU64,
     pub(crate) stale_facts: AtomicU64,
     pub(crate) instances_created: AtomicU64,
     pub(crate) instances_recycled: AtomicU64,
@@ -32,8 +30,25 @@ pub(crate) struct Counters {
     guest: Mutex<BTreeMap<String, u64>>,
 }
 
+/// The part of [`Counters`] that is kept for each question.
+#[derive(Debug, Default)]
+pub(crate) struct DecisionCounters {
+    pub(crate) decisions: AtomicU64,
+    pub(crate) nanos: AtomicU64,
+    faults: AtomicU64,
+    pub(crate) by_canary: AtomicU64,
+    pub(crate) fallbacks_previous: AtomicU64,
+    pub(crate) fallbacks_native: AtomicU64,
+    pub(crate) refused: AtomicU64,
+}
+
 impl Counters {
-    pub(crate) fn fault(&self, kind: FaultKind) {
+    pub(crate) fn of(&self, decision: DecisionKind) -> &DecisionCounters {
+        &self.by_decision[decision as usize]
+    }
+
+    pub(crate) fn fault(&self, decision: DecisionKind, kind: FaultKind) {
+        self.of(decision).faults.fetch_add(1, Relaxed);
         self.faults[kind as usize].fetch_add(1, Relaxed);
     }
 
@@ -51,14 +66,29 @@ impl Counters {
 
     pub(crate) fn snapshot(&self) -> BindingMetrics {
         let read = |counter: &AtomicU64| counter.load(Relaxed);
+        let by_decision = DecisionKind::ALL.map(|kind| {
+            let counters = self.of(kind);
+            let metrics = DecisionMetrics {
+                decisions: read(&counters.decisions),
+                nanos: read(&counters.nanos),
+                faults: read(&counters.faults),
+                by_canary: read(&counters.by_canary),
+                fallbacks_previous: read(&counters.fallbacks_previous),
+                fallbacks_native: read(&counters.fallbacks_native),
+                refused: read(&counters.refused),
+            };
+            (kind, metrics)
+        });
+        let sum = |of: fn(&DecisionMetrics) -> u64| by_decision.iter().map(|(_, m)| of(m)).sum();
         BindingMetrics {
-            decisions: read(&self.decisions),
-            decision_nanos: read(&self.decision_nanos),
+            decisions: sum(|metrics| metrics.decisions),
+            decision_nanos: sum(|metrics| metrics.nanos),
+            by_decision,
             calls: read(&self.calls),
             faults: FaultKind::ALL.map(|kind| (kind, read(&self.faults[kind as usize]))),
-            fallbacks_previous: read(&self.fallbacks_previous),
-            fallbacks_native: read(&self.fallbacks_native),
-            refused: read(&self.refused),
+            fallbacks_previous: sum(|metrics| metrics.fallbacks_previous),
+            fallbacks_native: sum(|metrics| metrics.fallbacks_native),
+            refused: sum(|metrics| metrics.refused),
             stale_facts: read(&self.stale_facts),
             instances_created: read(&self.instances_created),
             instances_recycled: read(&self.instances_recycled),
@@ -72,7 +102,8 @@ impl Counters {
             log_dropped: read(&self.log_dropped),
             guest: self.guest.lock().clone(),
             active: None,
-            quarantined: false,
+            quarantined: Decisions::default(),
+            shadow: ShadowMetrics::default(),
         }
     }
 }
@@ -96,7 +127,9 @@ pub struct BindingMetrics {
     pub decisions: u64,
     /// Time they took, fallbacks included, in nanoseconds.
     pub decision_nanos: u64,
-    /// Calls of `place`, checks and probes included.
+    /// The numbers of each question.
+    pub by_decision: [(DecisionKind, DecisionMetrics); DecisionKind::ALL.len()],
+    /// Times that a policy was asked, probes included, repetitions and shadows not.
     pub calls: u64,
     /// Faults by kind.
     pub faults: [(FaultKind, u64); FaultKind::ALL.len()],
@@ -132,8 +165,44 @@ pub struct BindingMetrics {
     pub guest: BTreeMap<String, u64>,
     /// The active revision.
     pub active: Option<RevisionId>,
-    /// Whether it is in quarantine.
-    pub quarantined: bool,
+    /// The decisions for which it is in quarantine.
+    pub quarantined: Decisions,
+    /// What was seen of the shadow that decides beside it, or of the last one.
+    pub shadow: ShadowMetrics,
+}
+
+/// The numbers of one question of a binding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DecisionMetrics {
+    /// Decisions asked for.
+    pub decisions: u64,
+    /// Time they took, fallbacks included, in nanoseconds.
+    pub nanos: u64,
+    /// Faults.
+    pub faults: u64,
+    /// Decisions that the canary made.
+    pub by_canary: u64,
+    /// Decisions that the previous revision made.
+    pub fallbacks_previous: u64,
+    /// Decisions that the native default made.
+    pub fallbacks_native: u64,
+    /// Decisions that nobody made.
+    pub refused: u64,
+}
+
+/// The numbers of a shadow. They begin anew with another shadow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShadowMetrics {
+    /// Decisions that were compared.
+    pub compared: u64,
+    /// Those that differed, faults included.
+    pub differing: u64,
+    /// Those for which the shadow gave no answer.
+    pub faults: u64,
+    /// Decisions that were not compared because too many waited.
+    pub dropped: u64,
+    /// Decisions that wait to be compared.
+    pub waiting: u64,
 }
 
 impl BindingMetrics {

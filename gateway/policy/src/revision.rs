@@ -1,91 +1,32 @@
 //! One loaded build of a policy with its settings and facts, and the
 //! instances of it.
 
+mod description;
+mod id;
+
 use std::cell::Cell;
-use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use aws_lc_rs::digest::{Context, Digest, SHA256, digest};
 use parking_lot::Mutex;
 
-use crate::answer::{Answer, printable};
-use crate::api::{PlacementInput, StaticFacts};
+use serde::{Deserialize, Serialize};
+
+use crate::api::{Answer, DecisionKind, Decisions, Input, StaticFacts, Subject};
+use crate::decision::Decision;
 use crate::engine::{Compiled, Runtime};
-use crate::error::{ConfigError, Fault, FaultKind, LoadError};
+use crate::error::{Fault, FaultKind, LoadError};
 use crate::guest::GuestShared;
-use crate::instance::Instance;
+use crate::instance::{Instance, Purpose};
 use crate::metrics::Counters;
 use crate::quarantine::{Admission, Quarantine};
 use crate::recording::Recordings;
+use crate::wire::{Described, Needs};
 
-/// Longest name or version of a policy.
-const NAME_BYTES_MAX: usize = 64;
-/// Longest text of a description or of a mistake in settings.
-const TEXT_BYTES_MAX: usize = 512;
-/// Longest settings schema that is kept.
-const SCHEMA_BYTES_MAX: usize = 16 << 10;
-/// Most mistakes in settings that are passed on.
-const MISTAKES_MAX: usize = 64;
-
-/// Names a component together with its settings: SHA-256 over the SHA-256 of
-/// each. Equal ids decide equally on equal facts.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RevisionId([u8; 32]);
-
-impl RevisionId {
-    /// The id of this component with these settings.
-    #[must_use]
-    pub fn of(component: &[u8], settings: &str) -> Self {
-        let mut context = Context::new(&SHA256);
-        context.update(&sha256(component));
-        context.update(&sha256(settings.as_bytes()));
-        Self(bytes_of(&context.finish()))
-    }
-
-    /// The 32 bytes.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl fmt::Display for RevisionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
-    }
-}
-
-impl fmt::Debug for RevisionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RevisionId({self})")
-    }
-}
-
-impl FromStr for RevisionId {
-    type Err = hex::FromHexError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut id = [0; 32];
-        hex::decode_to_slice(text, &mut id)?;
-        Ok(Self(id))
-    }
-}
-
-/// Who a policy says it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Description {
-    /// Name.
-    pub name: String,
-    /// Version.
-    pub version: String,
-    /// One sentence.
-    pub summary: String,
-    /// A JSON Schema for the settings; empty when there are none.
-    pub settings_schema: String,
-}
+pub use description::Description;
+pub use id::RevisionId;
+pub(crate) use id::sha256;
 
 pub(crate) struct Revision {
     pub(crate) id: RevisionId,
@@ -93,25 +34,38 @@ pub(crate) struct Revision {
     pub(crate) description: Description,
     /// `name@digest`.
     pub(crate) label: Arc<str>,
-    pub(crate) quarantine: Quarantine,
+    quarantines: [Quarantine; DecisionKind::ALL.len()],
+    recordings: [Recordings; DecisionKind::ALL.len()],
     settings: String,
+    needs: Needs,
     runtime: Arc<Runtime>,
     compiled: Arc<Compiled>,
     shared: Arc<GuestShared>,
-    recordings: Recordings,
     /// Instances that wait for a call. A thread takes the one at its own
     /// place, so threads do not meet; all go when the revision goes.
     idle: Box<[Mutex<Option<Instance>>]>,
 }
 
 /// What came of asking a revision.
-pub(crate) enum Outcome {
-    Answer(Answer),
+pub(crate) enum Asked<A> {
+    Answer(A),
     /// It was configured with facts of another generation.
     Stale,
     /// It is in quarantine.
     Quarantined,
     Fault(Fault),
+}
+
+/// Whether instances decide more than once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// Yes, up to [`crate::Limits::calls_per_instance_max`] times.
+    #[default]
+    Reused,
+    /// Every call gets an instance of its own: what a policy sees in one call can not show in
+    /// another. Costs tens of microseconds a call, and more with interpreters.
+    PerCall,
 }
 
 impl Revision {
@@ -157,48 +111,42 @@ impl Revision {
         facts: Arc<StaticFacts>,
         shared: Arc<GuestShared>,
     ) -> Result<Self, LoadError> {
-        let limits = &runtime.limits;
-        let failed = |function| move |fault| LoadError::Fault { function, fault };
-        let instance = Instance::new(&runtime, &compiled.pre, &shared);
-        let mut instance = instance.map_err(|fault| match fault.kind {
-            FaultKind::Malformed => LoadError::Type(fault.message),
-            _ => failed("instantiation")(fault),
-        })?;
-        let description = instance.describe(limits).map_err(failed("describe"))?;
+        let described = describe(&runtime, &compiled, &shared)?;
+        let needs = described.needs;
+        let description = Description::of(described, compiled.shape.version.text());
         // What `describe` did must not show in decisions.
-        let mut instance =
-            Instance::new(&runtime, &compiled.pre, &shared).map_err(failed("instantiation"))?;
-        instance
-            .configure(settings, &facts, limits)
-            .map_err(failed("configure"))?
-            .map_err(|errors| {
-                LoadError::Configure(errors.into_iter().take(MISTAKES_MAX).map(tidy).collect())
-            })?;
-        let places = limits.instances_per_revision.max(1);
+        let instance = configure(&runtime, &compiled, &shared, needs, settings, &facts)?;
+        let places = runtime.limits.instances_per_revision.max(1);
         let idle: Box<[_]> = std::iter::once(Some(instance))
             .chain(std::iter::repeat_with(|| None))
             .take(places)
             .map(Mutex::new)
             .collect();
-        let description = Description {
-            name: printable(&description.name, NAME_BYTES_MAX),
-            version: printable(&description.version, NAME_BYTES_MAX),
-            summary: printable(&description.summary, TEXT_BYTES_MAX),
-            settings_schema: printable(&description.settings_schema, SCHEMA_BYTES_MAX),
-        };
         Ok(Self {
             id,
             facts,
             label: format!("{}@{id}", description.name).into(),
             description,
-            quarantine: Quarantine::default(),
+            quarantines: Default::default(),
+            recordings: Default::default(),
             settings: settings.to_owned(),
+            needs,
             runtime,
             compiled,
             shared,
-            recordings: Recordings::default(),
             idle,
         })
+    }
+
+    /// Whether it answers this question.
+    pub(crate) fn decides(&self, kind: DecisionKind) -> bool {
+        self.description.decides.contains(kind)
+    }
+
+    /// The decisions for which it is not asked now.
+    pub(crate) fn quarantined(&self) -> Decisions {
+        let closed = |kind: &DecisionKind| self.quarantines[*kind as usize].is_closed();
+        DecisionKind::ALL.into_iter().filter(closed).collect()
     }
 
     /// Makes the instances that requests would otherwise have to make.
@@ -213,88 +161,115 @@ impl Revision {
     }
 
     /// Asks for a decision.
-    pub(crate) fn decide(&self, input: &PlacementInput<'_>) -> Outcome {
-        if input.facts_generation != self.facts.generation
-            || input.backends.len() != self.facts.backends.len()
-        {
-            return Outcome::Stale;
+    pub(crate) fn decide<D: Decision>(
+        &self,
+        input: &D::Input<'_>,
+        isolation: Isolation,
+    ) -> Asked<D::Answer> {
+        let subject = D::subject(input);
+        if !self.knows(&subject) {
+            return Asked::Stale;
         }
-        let now_ms = input.request.now_ms;
-        match self.quarantine.admit(now_ms) {
+        let quarantine = &self.quarantines[D::KIND as usize];
+        let now_ms = subject.now_ms;
+        match quarantine.admit(now_ms) {
             Admission::Open => {}
-            Admission::Closed => return Outcome::Quarantined,
+            Admission::Closed => return Asked::Quarantined,
             Admission::Probe => {
-                let good = self.probe(input);
-                self.quarantine.probed(now_ms, good, &self.runtime.limits);
+                let good = self.probe(&D::wrap_input(input));
+                quarantine.probed(now_ms, good, &self.runtime.limits);
                 if !good {
-                    return Outcome::Quarantined;
+                    return Asked::Quarantined;
                 }
             }
         }
-        match self.place(input) {
+        match self.call::<D>(input, isolation) {
             Ok(answer) => {
-                self.quarantine.succeeded();
-                self.recordings.offer(input);
-                Outcome::Answer(answer)
+                quarantine.succeeded();
+                self.recordings[D::KIND as usize].offer(|| D::wrap_input(input));
+                Asked::Answer(answer)
             }
             Err(fault) => {
-                self.failed(input, &fault);
-                Outcome::Fault(fault)
+                self.failed(D::KIND, &subject, &fault);
+                Asked::Fault(fault)
             }
         }
     }
 
-    fn failed(&self, input: &PlacementInput<'_>, fault: &Fault) {
+    /// What it would decide, without quarantine, counters and log; `None` if it knows other
+    /// backends.
+    pub(crate) fn shadow(&self, input: &Input<'_>) -> Option<Result<Answer, Fault>> {
+        if !self.knows(&input.subject()) {
+            return None;
+        }
+        let limits = &self.runtime.limits;
+        Some(self.take().and_then(|(place, mut instance)| {
+            let outcome = instance.answer(input, limits, Purpose::Compare);
+            self.put_back(place, instance, outcome.is_ok(), Isolation::Reused);
+            outcome
+        }))
+    }
+
+    fn knows(&self, subject: &Subject<'_>) -> bool {
+        subject.facts_generation == self.facts.generation
+            && subject.backends.len() == self.facts.backends.len()
+    }
+
+    fn failed(&self, kind: DecisionKind, subject: &Subject<'_>, fault: &Fault) {
         let GuestShared {
             binding,
             revision,
             counters,
             ..
         } = &*self.shared;
-        counters.fault(fault.kind);
+        counters.fault(kind, fault.kind);
         if fault.kind == FaultKind::Deadline {
             // Fuel stops a guest that works too long. This one was put aside
             // by the machine, which says nothing about it.
             return;
         }
-        let key = hash(&(input.request.bucket, input.request.key));
-        let principal = hash(&input.request.principal);
-        let now_ms = input.request.now_ms;
-        if self
-            .quarantine
-            .failed(now_ms, key, principal, &self.runtime.limits)
-        {
+        let key = hash(&(subject.bucket, subject.key));
+        let principal = hash(&subject.principal);
+        let quarantine = &self.quarantines[kind as usize];
+        if quarantine.failed(subject.now_ms, key, principal, &self.runtime.limits) {
             counters.quarantines.fetch_add(1, Relaxed);
-            tracing::warn!(binding, %revision, %fault, "policy in quarantine");
+            tracing::warn!(binding, %revision, decision = kind.name(), %fault, "policy in quarantine");
         }
     }
 
-    /// One call on an instance of this thread's, and now and then the same on
-    /// a fresh one. Where they differ the fresh one is right: its answer is
-    /// the one that a replay gives.
-    fn place(&self, input: &PlacementInput<'_>) -> Result<Answer, Fault> {
+    /// One call on an instance of this thread's, and now and then the same on a fresh one: at a
+    /// share of the calls, and where an instance that decided before failed. Where they differ
+    /// the fresh one is right: its answer is the one that a replay gives. So a policy that
+    /// leaks memory gets a new instance, and nobody notices but the counters.
+    fn call<D: Decision>(
+        &self,
+        input: &D::Input<'_>,
+        isolation: Isolation,
+    ) -> Result<D::Answer, Fault> {
         let limits = &self.runtime.limits;
         let counters = &self.shared.counters;
         let call = counters.calls.fetch_add(1, Relaxed);
         let (place, mut instance) = self.take()?;
-        let outcome = instance.place(input, limits);
-        if outcome.is_err() || instance.calls >= limits.calls_per_instance_max {
-            counters.instances_recycled.fetch_add(1, Relaxed);
-        } else if let Some(place) = place {
-            *self.idle[place].lock() = Some(instance);
-        }
+        let outcome = instance.decide::<D>(input, limits, Purpose::Decide);
+        let reused = instance.calls > 1;
+        self.put_back(place, instance, outcome.is_ok(), isolation);
         let every = u64::from(limits.determinism_check_every);
-        if every == 0 || !call.is_multiple_of(every) {
+        let sampled = every != 0 && call.is_multiple_of(every);
+        let doubtful = outcome
+            .as_ref()
+            .is_err_and(|fault| reused && fault.kind != FaultKind::Deadline);
+        if !sampled && !doubtful {
             return outcome;
         }
         counters.determinism_checks.fetch_add(1, Relaxed);
-        let again = self.fresh()?.place(input, limits);
+        let again = self.fresh()?.decide::<D>(input, limits, Purpose::Compare);
         if again != outcome {
             counters.determinism_mismatches.fetch_add(1, Relaxed);
             let GuestShared {
                 binding, revision, ..
             } = &*self.shared;
-            tracing::warn!(binding, %revision, "a policy decided otherwise on a fresh instance");
+            let decision = D::KIND.name();
+            tracing::warn!(binding, %revision, decision, "a policy decided otherwise on a fresh instance");
         }
         again
     }
@@ -317,11 +292,23 @@ impl Revision {
         Ok((free, self.fresh()?))
     }
 
+    /// Keeps an instance for the next call, or lets it go.
+    fn put_back(&self, place: Option<usize>, instance: Instance, good: bool, isolation: Isolation) {
+        let worn = instance.calls >= self.runtime.limits.calls_per_instance_max;
+        if !good || worn || isolation == Isolation::PerCall {
+            let counters = &self.shared.counters;
+            counters.instances_recycled.fetch_add(1, Relaxed);
+        } else if let Some(place) = place {
+            *self.idle[place].lock() = Some(instance);
+        }
+    }
+
     fn fresh(&self) -> Result<Instance, Fault> {
         let limits = &self.runtime.limits;
         let failed = |why: String| Fault::new(FaultKind::Instantiate, why);
-        let mut instance = Instance::new(&self.runtime, &self.compiled.pre, &self.shared)
-            .map_err(|fault| failed(fault.to_string()))?;
+        let mut instance =
+            Instance::new(&self.runtime, &self.compiled.pre, &self.shared, self.needs)
+                .map_err(|fault| failed(fault.to_string()))?;
         instance
             .configure(&self.settings, &self.facts, limits)
             .map_err(|fault| failed(format!("configure: {fault}")))?
@@ -331,19 +318,67 @@ impl Revision {
 
     /// Whether the revision works again: on inputs that once succeeded, or on
     /// this one if there are none.
-    fn probe(&self, input: &PlacementInput<'_>) -> bool {
+    fn probe(&self, input: &Input<'_>) -> bool {
         let limits = &self.runtime.limits;
-        self.recordings.all_or(input, |input| {
+        self.recordings[input.kind() as usize].all_or(input, |input| {
             self.shared.counters.probes.fetch_add(1, Relaxed);
             self.shared.counters.calls.fetch_add(1, Relaxed);
             self.fresh()
-                .and_then(|mut instance| instance.place(input, limits))
+                .and_then(|mut instance| instance.answer(input, limits, Purpose::Compare))
                 .is_ok()
         })
     }
 }
 
-fn check_settings(settings: &str, bytes_max: usize) -> Result<(), LoadError> {
+/// What a component says about itself, if that is true.
+pub(crate) fn describe(
+    runtime: &Runtime,
+    compiled: &Compiled,
+    shared: &Arc<GuestShared>,
+) -> Result<Described, LoadError> {
+    let instance = Instance::new(runtime, &compiled.pre, shared, Needs::default());
+    let mut instance = instance.map_err(|fault| match fault.kind {
+        FaultKind::Malformed => LoadError::Type {
+            version: compiled.shape.version.text(),
+            why: fault.message,
+        },
+        _ => failed("instantiation")(fault),
+    })?;
+    let described = instance
+        .describe(&runtime.limits)
+        .map_err(failed("describe"))?;
+    if described.decides != compiled.shape.decides {
+        return Err(LoadError::Decides {
+            says: described.decides,
+            exports: compiled.shape.decides,
+        });
+    }
+    Ok(described)
+}
+
+/// An instance that took its settings and facts.
+pub(crate) fn configure(
+    runtime: &Runtime,
+    compiled: &Compiled,
+    shared: &Arc<GuestShared>,
+    needs: Needs,
+    settings: &str,
+    facts: &StaticFacts,
+) -> Result<Instance, LoadError> {
+    let mut instance =
+        Instance::new(runtime, &compiled.pre, shared, needs).map_err(failed("instantiation"))?;
+    instance
+        .configure(settings, facts, &runtime.limits)
+        .map_err(failed("configure"))?
+        .map_err(|errors| LoadError::Configure(description::mistakes(errors)))?;
+    Ok(instance)
+}
+
+fn failed(function: &'static str) -> impl Fn(Fault) -> LoadError {
+    move |fault| LoadError::Fault { function, fault }
+}
+
+pub(crate) fn check_settings(settings: &str, bytes_max: usize) -> Result<(), LoadError> {
     if settings.len() > bytes_max {
         let message = format!(
             "{} bytes, more than the limit of {bytes_max}",
@@ -355,23 +390,6 @@ fn check_settings(settings: &str, bytes_max: usize) -> Result<(), LoadError> {
         Ok(_) => Ok(()),
         Err(error) => Err(LoadError::Settings(format!("not JSON: {error}"))),
     }
-}
-
-fn tidy(error: ConfigError) -> ConfigError {
-    ConfigError {
-        path: printable(&error.path, TEXT_BYTES_MAX),
-        message: printable(&error.message, TEXT_BYTES_MAX),
-    }
-}
-
-pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
-    bytes_of(&digest(&SHA256, bytes))
-}
-
-fn bytes_of(digest: &Digest) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(digest.as_ref());
-    bytes
 }
 
 fn hash(value: &impl Hash) -> u64 {

@@ -1,172 +1,196 @@
-//! Converts between [`crate::api`] and the generated types of the WIT package.
-//! The one file to extend when a second WIT version is served.
+//! Between [`crate::api`] and the WIT versions that are served: a file for each
+//! version, with everything that knows its types. A version is added with a file
+//! here, its module in [`crate::bindings`] and its functions in [`crate::guest`].
 
-use crate::answer::Answer;
+mod v0_1_0;
+mod v0_2_0;
+
+use wasmtime::Result;
+use wasmtime::component::InstancePre;
+
 use crate::api::{
-    BackendFacts, BackendState, Cost, Health, Operation, RequestFacts, SiteFacts, StaticFacts,
+    DecisionKind, Decisions, OverflowAnswer, OverflowInput, PlacementAnswer, PlacementInput,
+    ReplicationAnswer, ReplicationInput, RoutingAnswer, RoutingInput, StaticFacts,
 };
-use crate::bindings::exports::weir::policy::{lifecycle, placement};
-use crate::bindings::weir::policy::types as wit;
 use crate::error::ConfigError;
-use crate::revision::Description;
+use crate::guest::GuestState;
 
-/// Calls `use_it` with the facts in the guest's types.
-pub(crate) fn with_facts<R>(facts: &StaticFacts, use_it: impl FnOnce(wit::Facts<'_>) -> R) -> R {
-    let SiteFacts {
-        id,
-        region,
-        labels: site_labels,
-    } = &facts.site;
-    let site_labels = labels(pairs(site_labels));
-    let backend_labels: Vec<_> = facts
-        .backends
-        .iter()
-        .map(|backend| labels(pairs(&backend.labels)))
-        .collect();
-    let backends: Vec<_> = facts
-        .backends
-        .iter()
-        .zip(&backend_labels)
-        .map(|(facts, labels)| backend(facts, labels))
-        .collect();
-    use_it(wit::Facts {
-        site: wit::SiteFacts {
-            id,
-            region: region.as_deref(),
-            labels: &site_labels,
-        },
-        backends: &backends,
-    })
+pub(crate) type Store = wasmtime::Store<GuestState>;
+
+/// The WIT versions that are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    V0_1_0,
+    V0_2_0,
 }
 
-/// Calls `use_it` with the request in the guest's types.
-pub(crate) fn with_request<R>(
-    request: &RequestFacts<'_>,
-    use_it: impl FnOnce(wit::Request<'_>) -> R,
-) -> R {
-    let tags = labels(request.tags.iter().copied());
-    use_it(wit::Request {
-        operation: match request.operation {
-            Operation::PutObject => wit::Operation::PutObject,
-            Operation::CopyObject => wit::Operation::CopyObject,
-            Operation::CreateMultipartUpload => wit::Operation::CreateMultipartUpload,
-            Operation::PostObject => wit::Operation::PostObject,
-            Operation::Import => wit::Operation::Import,
-        },
-        bucket: request.bucket,
-        key: request.key,
-        size_bytes: request.size_bytes,
-        content_type: request.content_type,
-        storage_class: request.storage_class,
-        tags: &tags,
-        principal: request.principal,
-        site: request.site,
-        copies: request.copies,
-        ack: request.ack,
-        now_ms: request.now_ms,
-        entropy: request.entropy,
-    })
-}
+/// [`Version::ALL`] in words.
+pub(crate) const SUPPORTED: &str = "0.1.0 and 0.2.0";
 
-/// The states in the guest's types.
-pub(crate) fn states(backends: &[BackendState]) -> Vec<wit::BackendState> {
-    backends.iter().map(state).collect()
-}
+impl Version {
+    pub(crate) const ALL: [Self; 2] = [Self::V0_1_0, Self::V0_2_0];
 
-/// An answer out of the guest's types.
-pub(crate) fn answer(decision: placement::Decision) -> Answer {
-    let placement::Decision {
-        candidates,
-        copies,
-        ack,
-        reason,
-    } = decision;
-    Answer {
-        candidates,
-        copies,
-        ack,
-        reason,
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::V0_1_0 => "0.1.0",
+            Self::V0_2_0 => "0.2.0",
+        }
+    }
+
+    /// The decisions that it has an interface for.
+    pub(crate) const fn interfaces(self) -> &'static [DecisionKind] {
+        match self {
+            Self::V0_1_0 => &[DecisionKind::Placement],
+            Self::V0_2_0 => &DecisionKind::ALL,
+        }
     }
 }
 
-/// A description out of the guest's types.
-pub(crate) fn description(description: lifecycle::Description) -> Description {
-    let lifecycle::Description {
-        name,
-        version,
-        summary,
-        settings_schema,
-    } = description;
-    Description {
-        name,
-        version,
-        summary,
-        settings_schema,
+/// What a policy says about itself, as it said it.
+pub(crate) struct Described {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) summary: String,
+    pub(crate) decides: Decisions,
+    pub(crate) needs: Needs,
+    pub(crate) settings_schema: String,
+}
+
+/// Facts that are passed only where a policy asks for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Needs {
+    pub(crate) user_metadata: bool,
+}
+
+impl Needs {
+    /// `user_metadata`, or nothing.
+    fn of<'a>(self, user_metadata: &'a [(&'a str, &'a str)]) -> &'a [(&'a str, &'a str)] {
+        if self.user_metadata {
+            user_metadata
+        } else {
+            &[]
+        }
     }
 }
 
-/// Mistakes out of the guest's types.
-pub(crate) fn config_errors(errors: Vec<lifecycle::ConfigError>) -> Vec<ConfigError> {
-    errors
-        .into_iter()
-        .map(|error| ConfigError {
-            path: error.path,
-            message: error.message,
+/// A component whose imports are resolved and whose exports are known.
+pub(crate) struct Pre {
+    instance: InstancePre<GuestState>,
+    exports: Exports,
+}
+
+enum Exports {
+    V0_1_0(v0_1_0::Exports),
+    V0_2_0(v0_2_0::Exports),
+}
+
+impl Pre {
+    /// Finds the exports of a component of this version that decides `decides`.
+    pub(crate) fn new(
+        version: Version,
+        decides: Decisions,
+        instance: InstancePre<GuestState>,
+    ) -> Result<Self> {
+        let exports = match version {
+            Version::V0_1_0 => Exports::V0_1_0(v0_1_0::Exports::of(&instance)?),
+            Version::V0_2_0 => Exports::V0_2_0(v0_2_0::Exports::of(&instance, decides)?),
+        };
+        Ok(Self { instance, exports })
+    }
+
+    /// Makes an instance. An error that is no trap means that a function has another type than
+    /// the WIT version says.
+    pub(crate) fn instantiate(&self, store: &mut Store) -> Result<Guest> {
+        let instance = self.instance.instantiate(&mut *store)?;
+        Ok(match &self.exports {
+            Exports::V0_1_0(exports) => Guest::V0_1_0(exports.load(store, &instance)?),
+            Exports::V0_2_0(exports) => Guest::V0_2_0(exports.load(store, &instance)?),
         })
-        .collect()
+    }
 }
 
+/// The functions of one instance.
+pub(crate) enum Guest {
+    V0_1_0(v0_1_0::Guest),
+    V0_2_0(v0_2_0::Guest),
+}
+
+impl Guest {
+    pub(crate) fn describe(&self, store: &mut Store) -> Result<Described> {
+        match self {
+            Self::V0_1_0(guest) => guest.describe(store),
+            Self::V0_2_0(guest) => guest.describe(store),
+        }
+    }
+
+    pub(crate) fn configure(
+        &self,
+        store: &mut Store,
+        settings: &str,
+        facts: &StaticFacts,
+    ) -> Result<std::result::Result<(), Vec<ConfigError>>> {
+        match self {
+            Self::V0_1_0(guest) => guest.configure(store, settings, facts),
+            Self::V0_2_0(guest) => guest.configure(store, settings, facts),
+        }
+    }
+
+    pub(crate) fn place(
+        &self,
+        store: &mut Store,
+        input: &PlacementInput<'_>,
+        needs: Needs,
+    ) -> Result<PlacementAnswer> {
+        match self {
+            Self::V0_1_0(guest) => guest.place(store, input),
+            Self::V0_2_0(guest) => guest.place(store, input, needs),
+        }
+    }
+
+    pub(crate) fn overflow(
+        &self,
+        store: &mut Store,
+        input: &OverflowInput<'_>,
+        needs: Needs,
+    ) -> Result<OverflowAnswer> {
+        match self {
+            Self::V0_1_0(_) => Err(not_exported()),
+            Self::V0_2_0(guest) => guest.overflow(store, input, needs),
+        }
+    }
+
+    pub(crate) fn replicate(
+        &self,
+        store: &mut Store,
+        input: &ReplicationInput<'_>,
+        needs: Needs,
+    ) -> Result<ReplicationAnswer> {
+        match self {
+            Self::V0_1_0(_) => Err(not_exported()),
+            Self::V0_2_0(guest) => guest.replicate(store, input, needs),
+        }
+    }
+
+    pub(crate) fn route(
+        &self,
+        store: &mut Store,
+        input: &RoutingInput<'_>,
+    ) -> Result<RoutingAnswer> {
+        match self {
+            Self::V0_1_0(_) => Err(not_exported()),
+            Self::V0_2_0(guest) => guest.route(store, input),
+        }
+    }
+}
+
+/// Whoever asks a revision looks first at what it decides.
+fn not_exported() -> wasmtime::Error {
+    wasmtime::Error::msg("the component does not decide this")
+}
+
+/// Pairs as the facts keep them, as they are passed.
 fn pairs(labels: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
     labels
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
-}
-
-fn labels<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<wit::Label<'a>> {
-    pairs
-        .map(|(name, value)| wit::Label { name, value })
-        .collect()
-}
-
-fn backend<'a>(facts: &'a BackendFacts, labels: &'a [wit::Label<'a>]) -> wit::BackendFacts<'a> {
-    let Cost {
-        storage_gb_month_micros,
-        egress_gb_micros,
-        write_thousand_micros,
-        read_thousand_micros,
-    } = facts.cost;
-    wit::BackendFacts {
-        id: &facts.id,
-        region: facts.region.as_deref(),
-        provider: facts.provider.as_deref(),
-        failure_domain: facts.failure_domain.as_deref(),
-        residency: facts.residency.as_deref(),
-        labels,
-        capacity_bytes: facts.limits.bytes,
-        cost: wit::Cost {
-            storage_gb_month_micros,
-            egress_gb_micros,
-            write_thousand_micros,
-            read_thousand_micros,
-        },
-    }
-}
-
-fn state(state: &BackendState) -> wit::BackendState {
-    wit::BackendState {
-        used_bytes: state.used_bytes,
-        reserved_bytes: state.reserved_bytes,
-        limit_bytes: state.limit_bytes,
-        health: match state.health {
-            Health::Healthy => wit::Health::Healthy,
-            Health::Degraded => wit::Health::Degraded,
-            Health::Down => wit::Health::Down,
-        },
-        writable: state.writable,
-        latency_us: state.latency_us,
-        errors_permille: state.errors_permille,
-        slots_used: state.slots_used,
-        slots_max: state.slots_max,
-        copies_pending: state.copies_pending,
-    }
 }

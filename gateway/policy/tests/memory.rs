@@ -22,9 +22,11 @@ fn memory_is_flat_over_many_swaps() {
             ..Guest::default()
         }
         .build();
-        let id = host.load("b", &component, "{}", &facts(4)).expect("loads");
+        let id = host
+            .load("b", &component, None, "{}", &facts(4))
+            .expect("loads");
         host.activate("b", id).expect("is loaded");
-        host.decide("b", &input("k", &states)).expect("decides");
+        host.place("b", &input("k", &states)).expect("decides");
     };
     (0..100).for_each(&mut swap);
     let before = resident_bytes();

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Fault;
 use crate::revision::RevisionId;
 
@@ -13,7 +15,7 @@ pub struct Origin {
     /// The same as text to keep with the object: `name@digest` of the
     /// revision, or `native`.
     pub revision: Arc<str>,
-    /// What the active revision did wrong, if another had to decide.
+    /// What the revision that was asked first did wrong, if another had to decide.
     pub fault: Option<Fault>,
 }
 
@@ -27,10 +29,13 @@ pub enum DecidedBy {
 }
 
 /// Why the native default decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum NativeCause {
     /// The binding has no active revision, or there is no such binding.
     Unbound,
+    /// The active revision does not answer this question.
+    NotDecided,
     /// The revisions were configured with facts of another generation.
     StaleFacts,
     /// The revision failed, and so did the one before it or there was none.

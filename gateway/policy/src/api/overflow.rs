@@ -47,7 +47,7 @@ pub struct OverflowInput<'a> {
 pub struct Eviction {
     /// Index of the backend that they leave.
     pub source: u32,
-    /// Indices of the backends that may take them, best first; without `source`.
+    /// Indices of the backends that may take them, best first; at least one, without `source`.
     pub targets: Vec<u32>,
     /// Only keys that start with this.
     pub prefix: String,
@@ -86,4 +86,24 @@ pub struct OverflowDecision {
     pub reason: String,
     /// Who decided.
     pub origin: Origin,
+}
+
+/// [`OverflowDecision`] without its origin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverflowAnswer {
+    /// What is to happen.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: String,
+}
+
+impl OverflowAnswer {
+    pub(crate) fn by(self, origin: Origin) -> OverflowDecision {
+        let Self { verdict, reason } = self;
+        OverflowDecision {
+            verdict,
+            reason,
+            origin,
+        }
+    }
 }

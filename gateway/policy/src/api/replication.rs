@@ -109,3 +109,26 @@ pub struct ReplicationDecision {
     /// Who decided.
     pub origin: Origin,
 }
+
+/// [`ReplicationDecision`] without its origin.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicationAnswer {
+    /// Copies that should be made, in order.
+    pub add: Vec<Addition>,
+    /// Indices of backends whose copies should go, worst first.
+    pub drop: Vec<u32>,
+    /// Why.
+    pub reason: String,
+}
+
+impl ReplicationAnswer {
+    pub(crate) fn by(self, origin: Origin) -> ReplicationDecision {
+        let Self { add, drop, reason } = self;
+        ReplicationDecision {
+            add,
+            drop,
+            reason,
+            origin,
+        }
+    }
+}

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{BackendState, Subject};
+
 /// What the client does that needs a place for a new version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -53,4 +55,21 @@ pub struct RequestFacts<'a> {
     pub now_ms: u64,
     /// Fresh random bits.
     pub entropy: u64,
+}
+
+impl<'a> RequestFacts<'a> {
+    pub(crate) fn subject(
+        &self,
+        facts_generation: u64,
+        backends: &'a [BackendState],
+    ) -> Subject<'a> {
+        Subject {
+            facts_generation,
+            backends,
+            bucket: self.bucket,
+            key: self.key,
+            principal: self.principal,
+            now_ms: self.now_ms,
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! In which order an object's copies are tried for a read.
 
+use serde::{Deserialize, Serialize};
+
 use super::{BackendState, Origin};
 
 /// The read that is being decided.
@@ -49,4 +51,27 @@ pub struct RoutingDecision {
     pub hedge_after_us: Option<u32>,
     /// Who decided.
     pub origin: Origin,
+}
+
+/// [`RoutingDecision`] without its origin.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoutingAnswer {
+    /// Indices of backends, the first one first.
+    pub order: Vec<u32>,
+    /// When to try the next copy beside the first, microseconds after it was asked.
+    pub hedge_after_us: Option<u32>,
+}
+
+impl RoutingAnswer {
+    pub(crate) fn by(self, origin: Origin) -> RoutingDecision {
+        let Self {
+            order,
+            hedge_after_us,
+        } = self;
+        RoutingDecision {
+            order,
+            hedge_after_us,
+            origin,
+        }
+    }
 }

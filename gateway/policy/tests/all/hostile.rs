@@ -6,7 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::{Guest, facts, input, states};
-use weir_policy::{DecidedBy, FaultKind, Limits, NativeCause, OnFault, PolicyHost, builtin};
+use weir_policy::{
+    BindingSettings, DecidedBy, FaultKind, Limits, NativeCause, OnFault, PolicyHost, builtin,
+};
 
 /// Fuel is what limits the guests; a busy machine may put threads aside.
 fn limits() -> Limits {
@@ -182,7 +184,7 @@ fn the_fallback_decides_and_others_notice_nothing() {
     let host = PolicyHost::new(limits()).expect("engine");
     let facts = facts(4);
     let spread = host
-        .load("good", builtin::SPREAD, "{}", &facts)
+        .load("good", builtin::SPREAD, None, "{}", &facts)
         .expect("spread");
     host.activate("good", spread).expect("spread is loaded");
 
@@ -193,7 +195,7 @@ fn the_fallback_decides_and_others_notice_nothing() {
             let mut calls = 0_u64;
             while !done.load(Relaxed) {
                 let decision = host
-                    .decide("good", &input("k", &states))
+                    .place("good", &input("k", &states))
                     .expect("never refuses");
                 assert_eq!(decision.origin.decided_by, DecidedBy::Revision(spread));
                 calls += 1;
@@ -217,12 +219,12 @@ fn check(host: &PolicyHost, does: &str, guest: &Guest, kind: FaultKind) {
     let facts = facts(4);
     let states = states(4);
     let component = guest.build();
-    let bad = host.load(does, &component, "{}", &facts).expect(does);
+    let bad = host.load(does, &component, None, "{}", &facts).expect(does);
     host.activate(does, bad).expect(does);
 
     let started = Instant::now();
     let decision = host
-        .decide(does, &input("key", &states))
+        .place(does, &input("key", &states))
         .expect("falls back");
     let took = started.elapsed();
     assert_eq!(
@@ -241,12 +243,14 @@ fn check(host: &PolicyHost, does: &str, guest: &Guest, kind: FaultKind) {
     assert!(took < Duration::from_millis(500), "{does}: {took:?}");
 
     // With a revision before it, that one decides.
-    let pack = host.load(does, builtin::PACK, "{}", &facts).expect("pack");
+    let pack = host
+        .load(does, builtin::PACK, None, "{}", &facts)
+        .expect("pack");
     host.activate(does, pack).expect("pack is loaded");
-    let bad = host.load(does, &component, "{}", &facts).expect(does);
+    let bad = host.load(does, &component, None, "{}", &facts).expect(does);
     host.activate(does, bad).expect(does);
     let decision = host
-        .decide(does, &input("key", &states))
+        .place(does, &input("key", &states))
         .expect("falls back");
     assert_eq!(
         decision.origin.decided_by,
@@ -254,9 +258,15 @@ fn check(host: &PolicyHost, does: &str, guest: &Guest, kind: FaultKind) {
         "{does}"
     );
 
-    host.bind(does, OnFault::Refuse);
+    host.bind(
+        does,
+        BindingSettings {
+            on_fault: OnFault::Refuse,
+            ..BindingSettings::default()
+        },
+    );
     let refused = host
-        .decide(does, &input("key", &states))
+        .place(does, &input("key", &states))
         .expect_err("set to refuse");
     assert!(refused.why.starts_with(kind.name()), "{does}: {refused}");
 
@@ -288,11 +298,11 @@ fn the_epoch_stops_what_fuel_does_not() {
         ..Guest::default()
     };
     let id = host
-        .load("b", &guest.build(), "{}", &facts(2))
+        .load("b", &guest.build(), None, "{}", &facts(2))
         .expect("loads");
     host.activate("b", id).expect("is loaded");
     let decision = host
-        .decide("b", &input("key", &states(2)))
+        .place("b", &input("key", &states(2)))
         .expect("falls back");
     assert_eq!(
         decision.origin.fault.map(|fault| fault.kind),
@@ -310,12 +320,10 @@ fn long_texts_are_cut_and_escaped() {
         ..Guest::default()
     };
     let id = host
-        .load("b", &guest.build(), "{}", &facts(2))
+        .load("b", &guest.build(), None, "{}", &facts(2))
         .expect("loads");
     host.activate("b", id).expect("is loaded");
-    let decision = host
-        .decide("b", &input("key", &states(2)))
-        .expect("decides");
+    let decision = host.place("b", &input("key", &states(2))).expect("decides");
     assert_eq!(decision.origin.decided_by, DecidedBy::Revision(id));
     assert!(
         decision.reason.starts_with("first\\nline\\u{1b}[2Jxxx"),
@@ -343,12 +351,11 @@ fn logs_and_counters_are_bounded() {
         ..Guest::default()
     };
     let id = host
-        .load("b", &guest.build(), "{}", &facts(2))
+        .load("b", &guest.build(), None, "{}", &facts(2))
         .expect("loads");
     host.activate("b", id).expect("is loaded");
     for _ in 0..100 {
-        host.decide("b", &input("key", &states(2)))
-            .expect("decides");
+        host.place("b", &input("key", &states(2))).expect("decides");
     }
     let metrics = &host.metrics().bindings["b"];
     assert_eq!(metrics.faults_total(), 0);

@@ -13,12 +13,16 @@ fn check(what: &str, bytes: &[u8], settings: &str, says: &str) {
     };
     let host = PolicyHost::new(limits).expect("engine");
     let facts = facts(2);
-    let pack = host.load("b", builtin::PACK, "{}", &facts).expect("pack");
+    let pack = host
+        .load("b", builtin::PACK, None, "{}", &facts)
+        .expect("pack");
     host.activate("b", pack).expect("pack is loaded");
-    let error = host.load("b", bytes, settings, &facts).expect_err(what);
+    let error = host
+        .load("b", bytes, None, settings, &facts)
+        .expect_err(what);
     assert!(error.to_string().contains(says), "{what}: {error}");
     let states = states(2);
-    let decision = host.decide("b", &input("key", &states)).expect("decides");
+    let decision = host.place("b", &input("key", &states)).expect("decides");
     assert_eq!(
         decision.origin.decided_by,
         DecidedBy::Revision(pack),
@@ -79,7 +83,7 @@ fn no_cut_component_is_taken() {
     let good = Guest::default().build();
     // A cut between two sections leaves a valid component that lacks exports.
     for keep in (0..good.len()).step_by(41) {
-        let refused = host.load("b", &good[..keep], "{}", &facts(2));
+        let refused = host.load("b", &good[..keep], None, "{}", &facts(2));
         let expected = matches!(refused, Err(LoadError::Invalid(_) | LoadError::Export(_)));
         assert!(expected, "{keep} of {}: {refused:?}", good.len());
     }
@@ -114,15 +118,15 @@ fn imports_other_than_the_hosts_are_refused() {
     );
     check(
         "the future",
-        &import("weir:policy/host@0.2.0"),
+        &import("weir:policy/host@0.3.0"),
         "{}",
-        "serves weir:policy 0.1.0",
+        "serves weir:policy 0.1.0 and 0.2.0",
     );
     check(
         "no version",
         &import("weir:policy/host"),
         "{}",
-        "serves weir:policy 0.1.0",
+        "serves weir:policy 0.1.0 and 0.2.0",
     );
     check(
         "a function too many",
@@ -139,11 +143,21 @@ fn other_versions_and_types_are_refused() {
         &other_version(&Guest::default().text()),
         &other_version(&wit()),
     );
-    check("another version", &future, "{}", "serves weir:policy 0.1.0");
+    check(
+        "another version",
+        &future,
+        "{}",
+        "serves weir:policy 0.1.0 and 0.2.0",
+    );
 
     let wit = wit().replace("ack: u32,\n    /// Why", "ack: u64,\n    /// Why");
     let other_types = component(&Guest::default().text(), &wit);
-    check("another type", &other_types, "{}", "does not fit the world");
+    check(
+        "another type",
+        &other_types,
+        "{}",
+        "does not fit weir:policy 0.1.0",
+    );
 }
 
 #[test]
@@ -233,7 +247,7 @@ fn kinds_of_faults_at_load_are_told_apart() {
         configure: "(loop (br 0))".to_owned(),
         ..Guest::default()
     };
-    match host.load("b", &guest.build(), "{}", &facts(1)) {
+    match host.load("b", &guest.build(), None, "{}", &facts(1)) {
         Err(LoadError::Fault {
             function: "configure",
             fault,
@@ -260,7 +274,7 @@ fn files_load_and_missing_ones_say_so() {
     let id = host.load_file("b", &path, "{}", &facts(2)).expect("loads");
     assert_eq!(
         id,
-        host.load("b", builtin::PACK, "{}", &facts(2))
+        host.load("b", builtin::PACK, None, "{}", &facts(2))
             .expect("the same")
     );
     std::fs::remove_dir_all(&folder).expect("removed");

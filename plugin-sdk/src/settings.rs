@@ -93,9 +93,16 @@ impl Settings {
 
     /// A list of backend ids as indices, each at most once; empty when absent.
     pub fn backends(&mut self, name: &str, facts: &Facts) -> Vec<u32> {
+        let ids = self.strings(name);
+        self.indices(name, &ids, facts)
+    }
+
+    /// The indices of backends that were read some other way from `path`; who
+    /// is unknown or named twice is left out and noted.
+    pub fn indices(&mut self, path: &str, ids: &[String], facts: &Facts) -> Vec<u32> {
         let mut indices = Vec::new();
-        for (at, id) in self.strings(name).iter().enumerate() {
-            let path = format!("{name}/{at}");
+        for (at, id) in ids.iter().enumerate() {
+            let path = format!("{path}/{at}");
             let Some(index) = self.backend(&path, id, facts) else {
                 continue;
             };

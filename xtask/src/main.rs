@@ -19,7 +19,7 @@ usage: cargo xtask test [STEP…]        everything CI checks, or only the steps
        cargo xtask mutants [PART…]     seeded faults that tests must notice, or those so named
        cargo xtask bench [NAME [ARG…]] a bench; without a name: which there are
        cargo xtask servers start|list|stop|run …
-       cargo xtask plugins build|verify
+       cargo xtask plugins build|verify|freeze
 ";
 
 fn main() -> ExitCode {

@@ -201,7 +201,7 @@ impl From<sdk::Eviction> for wit_overflow::Eviction {
 
 impl From<wit_replication::Object> for sdk::Object {
     fn from(object: wit_replication::Object) -> Self {
-        let copy = |copy: wit_replication::Copy| sdk::ObjectCopy {
+        let copy = |copy: wit_replication::ObjectCopy| sdk::ObjectCopy {
             backend: copy.backend,
             state: match copy.state {
                 wit_replication::CopyState::Good => sdk::CopyState::Good,

@@ -1,5 +1,5 @@
-//! `weir-componentize IN.wasm OUT.wasm`: makes a component of a core module
-//! that carries its WIT world in a custom section. A crate of its own, so that
+//! `weir-componentize IN.wasm OUT.wasm …`: makes components of core modules
+//! that carry their WIT worlds in custom sections. A crate of its own, so that
 //! `cargo xtask` builds without it; `cargo xtask plugins build` runs it.
 
 use std::path::Path;
@@ -9,9 +9,13 @@ use wit_component::ComponentEncoder;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    let outcome = match arguments.as_slice() {
-        [input, output] => componentize(Path::new(input), Path::new(output)),
-        _ => Err("usage: weir-componentize IN.wasm OUT.wasm".to_owned()),
+    let (pairs, rest) = arguments.as_chunks();
+    let outcome = if pairs.is_empty() || !rest.is_empty() {
+        Err("usage: weir-componentize IN.wasm OUT.wasm …".to_owned())
+    } else {
+        pairs
+            .iter()
+            .try_for_each(|[input, output]| componentize(Path::new(input), Path::new(output)))
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -19,6 +19,7 @@ mod dispatch;
 mod held;
 mod job;
 mod pause;
+mod plan;
 mod reaper;
 mod repair;
 mod replica;

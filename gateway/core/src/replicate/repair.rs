@@ -1,15 +1,16 @@
 //! Replacing copies that looked wrong: first verify, then restore, then remove.
 
 use futures_util::StreamExt;
-use weir_types::id::BlobId;
+use weir_types::id::{BackendId, BlobId};
 use weir_types::index::{IndexError, Mutation, Refusal};
 use weir_types::record::{BlobRecord, CopyRecord, CopyState};
 
 use super::job::{Halt, Job, Run};
+use super::plan::{Plan, good};
 use super::replica::Restored;
+use crate::decide::Occasion;
 use crate::ingest::Ingest;
 use crate::object::read::incoming;
-use crate::object::write::clean_at;
 use crate::observe::OperationClass;
 
 impl Job {
@@ -18,24 +19,20 @@ impl Job {
     /// copies that are then too many, because a suspect was replaced before it was cleared.
     pub(super) async fn repair(&self, id: BlobId) -> Run {
         let cleared = self.absolve(id).await?;
-        if self.restore(id, &[]).await? == Restored::Gone {
-            self.finish(Vec::new()).await?;
-            return Ok(());
-        }
+        let plan = match self.restore(id, Occasion::Repair, &[]).await? {
+            Restored::Gone => {
+                self.finish(Vec::new()).await?;
+                return Ok(());
+            }
+            Restored::Whole(plan) => plan,
+            Restored::WholeNow => None,
+        };
         self.gateway.crash.pass("repair:restored").await;
-        let blob = self.live(id).await?;
-        let unwanted = blob
-            .iter()
-            .flat_map(|blob| suspects(blob).chain(surplus(blob, &cleared)));
-        let now = self.gateway.now();
-        let removals = unwanted.map(|copy| Mutation::RemoveCopy {
-            blob: id,
-            backend: copy.backend.clone(),
-            attempt: copy.attempt,
-            now,
-            discard_at: clean_at(&self.gateway, now),
-        });
-        match self.finish(removals.collect()).await {
+        let effects = match self.live(id).await? {
+            Some(blob) => self.removals(&blob, &cleared, plan.as_ref()),
+            None => Vec::new(),
+        };
+        match self.finish(effects).await {
             Ok(_) => {
                 self.gateway.crash.pass("repair:removed").await;
                 Ok(())
@@ -47,13 +44,72 @@ impl Job {
         }
     }
 
-    /// Reads the suspects again, and clears those that read well; tells their attempts.
+    /// Removes what is suspect and what is too many.
+    fn removals(&self, blob: &BlobRecord, cleared: &[u32], plan: Option<&Plan>) -> Vec<Mutation> {
+        // A policy says itself which copies are too many.
+        let most = match plan {
+            Some(_) => usize::MAX,
+            None => usize::from(blob.placement.copies_wanted),
+        };
+        let mut going: Vec<&CopyRecord> = suspects(blob).collect();
+        going.extend(self.surplus(blob, cleared, most));
+        let mut removals: Vec<Mutation> =
+            going.iter().map(|copy| self.removal(blob, copy)).collect();
+        if let Some(plan) = plan {
+            match plan.later {
+                Some(later) => removals.push(self.again_at(later)),
+                None => removals.extend(self.drops(blob, &plan.drop, &going)),
+            }
+        }
+        removals
+    }
+
+    /// The good copies beyond `most`, and those that may not lie beside others. Copies that
+    /// were read a moment ago are kept before others.
+    fn surplus<'a>(
+        &self,
+        blob: &'a BlobRecord,
+        just_read: &[u32],
+        most: usize,
+    ) -> Vec<&'a CopyRecord> {
+        let constraints = self.constraints(blob);
+        let mut good: Vec<_> = blob
+            .copies
+            .iter()
+            .filter(|copy| copy.state == CopyState::Good)
+            .collect();
+        good.sort_by_key(|copy| !just_read.contains(&copy.attempt));
+        let mut kept: Vec<&CopyRecord> = Vec::new();
+        good.retain(|copy| {
+            let clash = |other: &&CopyRecord| {
+                self.gateway
+                    .clash(&constraints, &other.backend, &copy.backend)
+            };
+            let keep = kept.len() < most && !kept.iter().any(clash);
+            if keep {
+                kept.push(copy);
+            }
+            !keep
+        });
+        good
+    }
+
+    /// Reads the suspects again, and clears those that read well; tells their attempts. One
+    /// that may not lie beside a good copy on another backend is not cleared: it goes.
     async fn absolve(&self, id: BlobId) -> Run<Vec<u32>> {
         let mut cleared = Vec::new();
         let Some(blob) = self.live(id).await? else {
             return Ok(cleared);
         };
+        let constraints = self.constraints(&blob);
+        let mut good: Vec<BackendId> = good(&blob).into_iter().cloned().collect();
         for copy in suspects(&blob) {
+            let clash = |other: &BackendId| {
+                *other != copy.backend && self.gateway.clash(&constraints, other, &copy.backend)
+            };
+            if good.iter().any(clash) {
+                continue;
+            }
             if Box::pin(self.reads_well(&blob, copy)).await? {
                 let mark = Mutation::MarkCopy {
                     blob: id,
@@ -65,6 +121,7 @@ impl Job {
                 self.gateway.index.apply(mark).await?;
                 self.gateway.crash.pass("repair:absolved").await;
                 cleared.push(copy.attempt);
+                good.push(copy.backend.clone());
             }
         }
         Ok(cleared)
@@ -96,27 +153,6 @@ impl Job {
         }
         Ok(true)
     }
-}
-
-/// The good copies beyond those that are wanted, one per backend. Copies that were read a
-/// moment ago are kept before others.
-fn surplus<'a>(blob: &'a BlobRecord, just_read: &[u32]) -> Vec<&'a CopyRecord> {
-    let mut good: Vec<_> = blob
-        .copies
-        .iter()
-        .filter(|copy| copy.state == CopyState::Good)
-        .collect();
-    good.sort_by_key(|copy| !just_read.contains(&copy.attempt));
-    let wanted = usize::from(blob.placement.copies_wanted);
-    let mut kept: Vec<&CopyRecord> = Vec::new();
-    good.retain(|copy| {
-        let keep = kept.len() < wanted && kept.iter().all(|other| other.backend != copy.backend);
-        if keep {
-            kept.push(copy);
-        }
-        !keep
-    });
-    good
 }
 
 fn suspects(blob: &BlobRecord) -> impl Iterator<Item = &CopyRecord> {

@@ -1,6 +1,5 @@
 //! Bringing a blob to the copies it wants.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -10,17 +9,20 @@ use weir_types::index::{Applied, IndexError, Mutation, Refusal};
 use weir_types::record::{BlobRecord, BlobState, CopyRecord, CopyState, Intent};
 
 use super::job::{Halt, Job, Run, slot};
+use super::plan::{Plan, good};
 use crate::backends::{BackendHandle, PendingBytes};
+use crate::decide::Occasion;
 use crate::object::write::WriteGuard;
 use crate::observe::OperationClass;
 
 /// How an attempt to bring a blob to its copies ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Restored {
     /// Nothing needs it any more.
     Gone,
-    /// It has its copies; nothing was done with the last mutations.
-    Whole,
+    /// It has its copies; nothing was done with the last mutations. What a policy wants besides
+    /// is left to the caller.
+    Whole(Option<Plan>),
     /// It has its copies, and the last mutations were applied with the last of them.
     WholeNow,
 }
@@ -43,31 +45,107 @@ enum Added {
 impl Job {
     /// [`weir_types::record::Work::Replicate`].
     pub(super) async fn replicate(&self, blob: BlobId) -> Run {
-        match self.restore(blob, &[self.finished()]).await? {
-            Restored::WholeNow => Ok(()),
-            Restored::Whole | Restored::Gone => {
-                self.finish(Vec::new()).await?;
-                Ok(())
-            }
+        let last = [self.finished()];
+        let effects = match self.restore(blob, Occasion::Committed, &last).await? {
+            Restored::WholeNow => return Ok(()),
+            Restored::Whole(None) | Restored::Gone => Vec::new(),
+            Restored::Whole(Some(plan)) => self.wind_up(blob, &plan).await?,
+        };
+        self.finish(effects).await?;
+        Ok(())
+    }
+
+    /// What is left of a plan when its copies are made: others to be made later, or else those
+    /// that go.
+    async fn wind_up(&self, id: BlobId, plan: &Plan) -> Run<Vec<Mutation>> {
+        if let Some(later) = plan.later {
+            return Ok(vec![self.again_at(later)]);
+        }
+        let blob = self.live(id).await?;
+        Ok(blob.map_or_else(Vec::new, |blob| self.drops(&blob, &plan.drop, &[])))
+    }
+
+    /// Brings a live blob to the good copies that its policy names, and in any case to the
+    /// number that is wanted, on backends that its placement names. `last` is applied in the
+    /// transaction that adds the last one, unless a policy has a say.
+    pub(super) async fn restore(
+        &self,
+        id: BlobId,
+        occasion: Occasion,
+        last: &[Mutation],
+    ) -> Run<Restored> {
+        let Some(blob) = self.live(id).await? else {
+            return Ok(Restored::Gone);
+        };
+        let Some(plan) = self.plan(&blob, occasion).await? else {
+            return self.fill_up(id, None, last).await;
+        };
+        let unmet = self.follow(id, &plan).await?;
+        match self.fill_up(id, Some(&plan), &[]).await? {
+            Restored::Whole(_) | Restored::WholeNow => unmet.map(|()| Restored::Whole(Some(plan))),
+            Restored::Gone => Ok(Restored::Gone),
         }
     }
 
-    /// Brings a live blob to its wanted number of good copies, on backends that its placement
-    /// names. `last` is applied in the transaction that adds the last one.
-    pub(super) async fn restore(&self, id: BlobId, last: &[Mutation]) -> Run<Restored> {
+    /// Makes the copies that a plan names. The inner error tells which could not be made; they
+    /// hold up none of the others.
+    async fn follow(&self, id: BlobId, plan: &Plan) -> Run<Run> {
+        let (mut reasons, mut shut) = (Vec::new(), Vec::new());
+        for backend in &plan.add {
+            let Some(blob) = self.live(id).await? else {
+                break;
+            };
+            if good(&blob).contains(&backend) {
+                continue;
+            }
+            self.require_source(&blob)?;
+            let target = match self.try_target(backend, &blob).await {
+                Ok(target) => target,
+                Err(Halt::Failed(reason)) => {
+                    reasons.push(reason);
+                    continue;
+                }
+                Err(Halt::Shut(doors)) => {
+                    shut.extend(doors);
+                    continue;
+                }
+                Err(other) => return Err(other),
+            };
+            match Box::pin(self.add_copy(&blob, target, &[])).await? {
+                Added::Yes => {}
+                Added::BlobGone => break,
+                Added::Refused(error) => reasons.push(format!("{backend}: {error}")),
+            }
+        }
+        Ok(if !reasons.is_empty() {
+            Err(Halt::Failed(reasons.join("; ")))
+        } else if !shut.is_empty() {
+            Err(Halt::Shut(shut))
+        } else {
+            Ok(())
+        })
+    }
+
+    /// Brings a live blob to its wanted number of good copies, less those that a plan puts off,
+    /// on backends that its placement names.
+    async fn fill_up(&self, id: BlobId, plan: Option<&Plan>, last: &[Mutation]) -> Run<Restored> {
         let mut refused: Vec<(BackendId, String)> = Vec::new();
+        let postponed = plan.map_or(&[][..], |plan| &plan.postponed);
         loop {
             let Some(blob) = self.live(id).await? else {
                 return Ok(Restored::Gone);
             };
-            let good = holders(&blob, CopyState::Good);
+            let good = good(&blob);
             let wanted = usize::from(blob.placement.copies_wanted);
-            if good.len() >= wanted {
-                return Ok(Restored::Whole);
+            let wanted = wanted.saturating_sub(plan.map_or(0, |plan| plan.owed));
+            let constraints = self.constraints(&blob);
+            let standing = self.gateway.apart(&constraints, good.iter().copied()).len();
+            if standing >= wanted {
+                return Ok(Restored::Whole(None));
             }
             self.require_source(&blob)?;
-            let target = self.target(&blob, &good, &refused).await?;
-            let is_last = good.len() + 1 == wanted;
+            let target = self.target(&blob, postponed, &refused).await?;
+            let is_last = standing + 1 == wanted;
             let backend = target.handle.id().clone();
             let added = self.add_copy(&blob, target, if is_last { last } else { &[] });
             match Box::pin(added).await? {
@@ -107,17 +185,18 @@ impl Job {
     async fn target(
         &self,
         blob: &BlobRecord,
-        good: &HashSet<BackendId>,
+        postponed: &[BackendId],
         refused: &[(BackendId, String)],
     ) -> Run<Target<'_>> {
-        let suspect = holders(blob, CopyState::Suspect);
+        let good = good(blob);
+        let suspect = |id: &BackendId| blob.copies.iter().any(|copy| copy.backend == *id);
         let mut candidates: Vec<_> = blob
             .placement
             .candidates
             .iter()
-            .filter(|id| !good.contains(*id))
+            .filter(|id| !good.contains(id) && !postponed.contains(id))
             .collect();
-        candidates.sort_by_key(|id| suspect.contains(*id));
+        candidates.sort_by_key(|id| suspect(id));
         let mut reasons: Vec<String> = Vec::new();
         let mut shut = Vec::new();
         for id in candidates {
@@ -125,7 +204,7 @@ impl Job {
                 reasons.push(format!("{id}: {error}"));
                 continue;
             }
-            match self.try_target(id, blob.size).await {
+            match self.try_target(id, blob).await {
                 Ok(target) => return Ok(target),
                 Err(Halt::Failed(reason)) => reasons.push(reason),
                 // A slot will be free soon: not worth another place than the policy's choice.
@@ -144,14 +223,16 @@ impl Job {
         }
     }
 
-    async fn try_target(&self, id: &BackendId, bytes: u64) -> Run<Target<'_>> {
+    async fn try_target(&self, id: &BackendId, blob: &BlobRecord) -> Run<Target<'_>> {
         let handle = self.backend(id)?;
         if handle.facts().read_only {
             return Err(Halt::Failed(format!("the backend {id} takes no new bytes")));
         }
         let slot = slot(handle)?;
-        let claim = handle.room().claim(bytes);
+        let claim = handle.room().claim(blob.size);
         let fits = self.gateway.has_room(id, &claim).await;
+        // Right before the bytes go there: whoever proposed it, and however long ago.
+        self.require_allowed(blob, handle)?;
         match fits {
             Ok(true) if handle.admits(OperationClass::Write) => Ok(Target {
                 handle,
@@ -161,6 +242,31 @@ impl Job {
             Ok(true) => Err(Halt::Shut(vec![(id.clone(), OperationClass::Write)])),
             Ok(false) => Err(Halt::Failed(format!("the backend {id} is full"))),
             Err(error) => Err(Halt::Failed(error.to_string())),
+        }
+    }
+
+    /// Fails where a further copy of the blob breaks a constraint of its storage policy.
+    fn require_allowed(&self, blob: &BlobRecord, handle: &BackendHandle) -> Run {
+        let name = blob.placement.storage_policy.as_deref();
+        let Some(policy) = self.gateway.decider.named(name) else {
+            let name = name.unwrap_or_default();
+            return Err(Halt::Failed(format!(
+                "its storage policy {name} is not configured: nobody knows where copies may lie"
+            )));
+        };
+        let (id, policy) = (handle.id(), &*policy);
+        if !policy.constraints.admit(handle.facts()) {
+            return Err(Halt::Failed(format!(
+                "its storage policy {} allows no copy on {id}",
+                policy.name
+            )));
+        }
+        let clash = |other: &&BackendId| self.gateway.clash(&policy.constraints, other, id);
+        match good(blob).into_iter().find(clash) {
+            Some(other) => Err(Halt::Failed(format!(
+                "the backend {id} is in the failure domain of {other}, which holds a copy"
+            ))),
+            None => Ok(()),
         }
     }
 
@@ -247,11 +353,4 @@ impl Job {
 
 fn unreadable(error: BackendError) -> Halt {
     Halt::Failed(format!("no copy can be read: {}", error.message))
-}
-
-/// The backends that hold a copy in this state. Two copies on one backend count once: they
-/// fail together.
-fn holders(blob: &BlobRecord, state: CopyState) -> HashSet<BackendId> {
-    let copies = blob.copies.iter().filter(|copy| copy.state == state);
-    copies.map(|copy| copy.backend.clone()).collect()
 }

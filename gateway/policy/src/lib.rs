@@ -26,6 +26,7 @@ mod compiler;
 mod decision;
 mod engine;
 mod error;
+pub mod examine;
 mod guest;
 mod host;
 mod instance;
@@ -55,6 +56,7 @@ pub use api::{
 pub use binding::{BindingSettings, BindingStatus, OnFault, Share};
 pub use cache::CacheError;
 pub use error::{ActivateError, ConfigError, Fault, FaultKind, LoadError, Refused, StartError};
+pub use examine::examine;
 pub use host::{HostOptions, PolicyHost};
 pub use limits::{Allocation, Limits};
 pub use metrics::{BindingMetrics, DecisionMetrics, MetricsSnapshot, ShadowMetrics};

@@ -92,7 +92,7 @@ fn overflows() {
         (spill(&[]), Some(FaultKind::NoCandidates)),
         (spill(&[70]), Some(FaultKind::UnknownBackend)),
         (spill(&[69, 69]), Some(FaultKind::DuplicateBackend)),
-        (make_room(&[good.clone()], &[]), None),
+        (make_room(std::slice::from_ref(&good), &[]), None),
         (make_room(&[good.clone(), good.clone()], &[2, 0]), None),
         (make_room(&[], &[1]), Some(FaultKind::NoCandidates)),
         (
@@ -116,7 +116,7 @@ fn overflows() {
             Some(FaultKind::Contradiction),
         ),
         (
-            make_room(&[good.clone()], &[70]),
+            make_room(std::slice::from_ref(&good), &[70]),
             Some(FaultKind::UnknownBackend),
         ),
         (

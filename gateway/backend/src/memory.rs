@@ -80,6 +80,11 @@ impl MemoryBackend {
         self.0.lock().tells_md5 = tells_md5;
     }
 
+    /// How often the MD5 that it told was disputed.
+    pub fn disputes(&self) -> u64 {
+        self.0.lock().disputes
+    }
+
     /// Lets the effects of frozen calls ([`Fault::Late`]) happen now, in their order; their
     /// callers never hear of it. Returns how many there were.
     pub fn thaw(&self) -> usize {
@@ -310,5 +315,9 @@ impl Backend for MemoryBackend {
         self.change(fault, Effect::Owner(marker.to_vec()))
             .await
             .map(drop)
+    }
+
+    fn disputed(&self) {
+        self.0.lock().disputes += 1;
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
-use weir_types::backend::{Backend, BackendError, BackendErrorKind};
+use weir_types::backend::{Backend, BackendError, BackendErrorKind, Stored};
 use weir_types::id::BackendId;
 
 pub use breaker::Breaker;
@@ -203,6 +203,22 @@ impl BackendHandle {
                 tracing::info!(backend = %self.id(), class = class.name(), "breaker closed");
             }
         }
+    }
+
+    /// Whether what was stored are these bytes, as far as the backend tells it. If not, the
+    /// breaker learns of it, and the backend asks itself what its tags are worth.
+    pub(crate) fn require(
+        &self,
+        stored: &Stored,
+        size: u64,
+        md5: Option<&[u8; 16]>,
+    ) -> Result<(), BackendError> {
+        let judged = stored.require(size, md5);
+        if let Err(error) = &judged {
+            self.learn(OperationClass::Write, Some(error));
+            self.backend.disputed();
+        }
+        judged
     }
 
     fn learn_latency(&self, took: Duration) {

@@ -38,6 +38,8 @@ pub(super) struct State {
     pub(super) plan: Option<Arc<dyn FaultPlan>>,
     pub(super) bytes_max: Option<u64>,
     pub(super) tells_md5: bool,
+    /// How often what it told was disputed.
+    pub(super) disputes: u64,
     pub(super) calls: u64,
     tags: u64,
     pub(super) bytes_in: u64,

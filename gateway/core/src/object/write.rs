@@ -228,9 +228,8 @@ impl Gateway {
         };
         self.crash.pass("put:bytes-written").await;
         let digested = source.digested().map_err(Attempt::Fatal)?;
-        if let Err(error) = stored.require(ask.size, Some(&digested.md5)) {
+        if let Err(error) = handle.require(&stored, ask.size, Some(&digested.md5)) {
             guard.condemn().await;
-            handle.learn(OperationClass::Write, Some(&error));
             return Err(source.after_failure(error));
         }
         let copy = CopyRecord {

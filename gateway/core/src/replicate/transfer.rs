@@ -52,11 +52,13 @@ impl Job {
     ) -> Result<Stored, BackendError> {
         if opened.pieces.len() > 1 {
             let stored = Box::pin(self.send_pieces(blob, opened, intent, handle)).await?;
-            return require(handle, stored, blob.size, None);
+            handle.require(&stored, blob.size, None)?;
+            return Ok(stored);
         }
         let put = handle.backend().put(&intent.key, blob.size, opened.first);
         let stored = handle.call("put", OperationClass::Write, put).await?;
-        require(handle, stored, blob.size, blob.md5.as_ref())
+        handle.require(&stored, blob.size, blob.md5.as_ref())?;
+        Ok(stored)
     }
 
     async fn send_pieces(
@@ -90,7 +92,7 @@ impl Job {
             };
             let target = (handle, intent, upload.as_str());
             let stored = self.send_part(blob, body, target, (number, range)).await?;
-            let stored = require(handle, stored, size, None)?;
+            handle.require(&stored, size, None)?;
             parts.push(BackendPart {
                 number,
                 size,
@@ -152,21 +154,6 @@ impl Job {
 }
 
 /// Believes only an answer that fits what was sent; the breaker learns of any other.
-fn require(
-    handle: &BackendHandle,
-    stored: Stored,
-    size: u64,
-    md5: Option<&[u8; 16]>,
-) -> Result<Stored, BackendError> {
-    match stored.require(size, md5) {
-        Ok(()) => Ok(stored),
-        Err(error) => {
-            handle.learn(OperationClass::Write, Some(&error));
-            Err(error)
-        }
-    }
-}
-
 /// How a blob travels: whole, or in the parts it was uploaded in, or, when it is too large for
 /// one put, cut at blocks' edges.
 fn pieces(blob: &BlobRecord, put_bytes_max: u64) -> Vec<(PartNumber, Range<u64>)> {

@@ -162,6 +162,10 @@ fn bytes_that_a_backend_spoils_are_never_acknowledged() {
         let refused = ErrorCode::ServiceUnavailable;
         assert_eq!(code_of(client.put("small", &small).await), refused);
         assert_eq!(code_of(client.put("large", &large).await), refused);
+        // Each may have changed what its tags are, and is asked to find out.
+        let disputes = || (0..3).map(|number| world.memory(number).disputes()).sum();
+        let of_puts: u64 = disputes();
+        assert_eq!(of_puts, 4, "three for the small one, one for the large one");
         let upload = client.create_upload("parts", None).await.expect("begins");
         let upload = upload.upload_id;
         for bytes in [&small, &large] {
@@ -170,6 +174,7 @@ fn bytes_that_a_backend_spoils_are_never_acknowledged() {
                 refused
             );
         }
+        assert_eq!(disputes(), of_puts + 2);
         world.calm();
         client.abort("parts", upload).await.expect("aborts");
         at_rest(&life).await;

@@ -130,8 +130,7 @@ impl Gateway {
             let stored = self.put_part(handle, leg, number, size, stream).await?;
             (stored, cell.take()?)
         };
-        if let Err(error) = stored.require(size, Some(&digested.md5)) {
-            handle.learn(OperationClass::Write, Some(&error));
+        if let Err(error) = handle.require(&stored, size, Some(&digested.md5)) {
             return Err(client_error(&error));
         }
         Ok((stored, digested))

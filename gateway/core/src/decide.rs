@@ -27,6 +27,7 @@ pub use question::{
     Excluded, HeldCopy, ObjectState, Obstacle, Occasion, PlaceRequest, ReadState, Scope,
 };
 pub use states::BackendState;
+pub(crate) use states::RecentStates;
 
 /// Decides what the configuration leaves to policies. Nothing in its answers is trusted.
 ///

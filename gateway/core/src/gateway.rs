@@ -15,7 +15,7 @@ use weir_types::{Error, Result};
 
 use crate::authorize::Grants;
 use crate::backends::Backends;
-use crate::decide::Decider;
+use crate::decide::{Decider, RecentStates};
 use crate::object::Parking;
 use crate::observe::Observer;
 use crate::replicate::ageing::Ageing;
@@ -63,6 +63,8 @@ pub struct Gateway {
     pub(crate) long_operations: Arc<Semaphore>,
     /// Intents whose writer is alive in this process: the reaper leaves them alone.
     pub(crate) live_intents: DashSet<IntentId>,
+    /// What is known of the backends, from a moment ago.
+    pub(crate) recent_states: RecentStates,
     /// How old things are.
     pub(crate) ageing: Ageing,
     /// Blobs that are being read, with the number of readers: the cleaner leaves them alone.
@@ -93,6 +95,7 @@ impl Gateway {
             settings: parts.settings,
             site,
             live_intents: DashSet::new(),
+            recent_states: RecentStates::default(),
             ageing: Ageing::default(),
             leases: DashMap::new(),
             parking: Parking::new(),

@@ -145,7 +145,7 @@ impl Gateway {
             Operation::PutObject(put) => Box::pin(self.put_object(*put, asker))
                 .await
                 .map(Outcome::Put),
-            Operation::GetObject(read) => Box::pin(self.get_object(&read, Arc::clone(asker.trace)))
+            Operation::GetObject(read) => Box::pin(self.get_object(&read, asker))
                 .await
                 .map(Outcome::Read),
             Operation::HeadObject(read) => self.head_object(&read).await.map(Outcome::Head),

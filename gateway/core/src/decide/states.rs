@@ -1,7 +1,10 @@
 //! What deciders are told about backends with every question.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use parking_lot::Mutex;
+use tokio::time::Instant;
 use weir_types::Result;
 use weir_types::id::BackendId;
 use weir_types::record::LedgerRecord;
@@ -35,7 +38,28 @@ pub struct BackendState {
     pub slots_max: u32,
 }
 
+/// Reads are routed by states of at most this age: to gather them costs more than a small read
+/// may.
+const RECENT: Duration = Duration::from_millis(100);
+
+/// The states that were gathered last.
+#[derive(Debug, Default)]
+pub(crate) struct RecentStates(Mutex<Option<(Instant, Arc<[BackendState]>)>>);
+
 impl Gateway {
+    /// The same as [`Gateway::backend_states`] a moment ago: for what is asked often.
+    pub(crate) async fn recent_states(&self) -> Result<Arc<[BackendState]>> {
+        let known = self.recent_states.0.lock().clone();
+        if let Some((at, states)) = known
+            && at.elapsed() < RECENT
+        {
+            return Ok(states);
+        }
+        let states: Arc<[BackendState]> = self.backend_states().await?.into();
+        *self.recent_states.0.lock() = Some((Instant::now(), Arc::clone(&states)));
+        Ok(states)
+    }
+
     /// The state of each backend, in the order of the configuration.
     pub async fn backend_states(&self) -> Result<Vec<BackendState>> {
         let ledger = self.index.ledger().await.map_err(index_error)?;

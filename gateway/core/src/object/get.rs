@@ -9,8 +9,9 @@ use weir_types::operation::{ObjectInfo, ObjectRead, RangeSpec, ReadObject, ReadS
 use weir_types::record::BlobRecord;
 use weir_types::{Error, Result};
 
+use super::Asker;
+use super::read::ReadScope;
 use crate::gateway::{Gateway, index_error, no_such_bucket};
-use crate::observe::Trace;
 
 pub(crate) use conditions::evaluate;
 
@@ -25,11 +26,21 @@ impl Gateway {
     pub(crate) async fn get_object(
         self: &Arc<Self>,
         read: &ReadObject,
-        trace: Arc<Trace>,
+        asker: Asker<'_>,
     ) -> Result<ObjectRead> {
         let (info, blob) = self.find(read).await?;
         let (offset, length) = info.span.resolve(info.version.size);
-        let body = self.read_blob(blob, offset..offset + length, trace).await?;
+        let scope = ReadScope {
+            bucket: &read.bucket,
+            key: &read.key,
+            storage_class: info.version.storage_class.as_deref(),
+            principal: asker.principal,
+            length,
+        };
+        let route = self.route(scope, &blob).await;
+        let trace = Arc::clone(asker.trace);
+        let range = offset..offset + length;
+        let body = self.read_blob_by(blob, range, &route, trace).await?;
         Ok(ObjectRead { info, body })
     }
 

@@ -11,7 +11,7 @@ use weir_types::index::{
     Applied, CommitContent, CommitVersion, Lookup, Mutation, Refusal, WriteConditions,
 };
 use weir_types::operation::{PutObject, PutResult};
-use weir_types::record::VersionRecord;
+use weir_types::record::{VersionRecord, Work};
 use weir_types::{Error, Result};
 
 use super::Asker;
@@ -117,16 +117,46 @@ impl Gateway {
 
     /// Commits a version and returns it as it stands.
     pub(crate) async fn commit(&self, commit: CommitVersion) -> Result<VersionRecord> {
-        match self
-            .apply(Mutation::CommitVersion(Box::new(commit)))
-            .await?
-        {
+        let applied = first_of(self.apply(self.commitment(commit)).await?);
+        match applied {
             Applied::Committed { version, .. } => Ok(*version),
             other => {
                 tracing::error!(?other, "the index answered a commit with something else");
                 Err(ErrorCode::InternalError.into())
             }
         }
+    }
+
+    /// A commit with the work of asking the replication policy, if there is one: a commit leaves
+    /// work by itself only where copies are missing. Its answer is [`first_of`] all.
+    pub(crate) fn commitment(&self, commit: CommitVersion) -> Mutation {
+        let draft = &commit.draft;
+        let (placement, copies, blob, bytes) = match &commit.content {
+            CommitContent::New { blob, .. } => {
+                (&blob.placement, blob.copies.len(), blob.blob, blob.size)
+            }
+            CommitContent::Upload { copies, .. } => {
+                (&draft.placement, copies.len(), draft.blob, draft.size)
+            }
+            CommitContent::Shared { .. } => return Mutation::CommitVersion(Box::new(commit)),
+        };
+        let lacks_copies = copies < usize::from(placement.copies_wanted);
+        let asks = !lacks_copies
+            && self
+                .decider
+                .named(placement.storage_policy.as_deref())
+                .is_some_and(|policy| self.decider.replicates(&policy));
+        let now = commit.now;
+        let commit = Mutation::CommitVersion(Box::new(commit));
+        if !asks {
+            return commit;
+        }
+        let ask = Mutation::Enqueue {
+            work: Work::Replicate { blob, bytes },
+            now,
+            not_before: now,
+        };
+        Mutation::All(vec![commit, ask])
     }
 
     /// Refuses what one request may not carry.
@@ -137,6 +167,14 @@ impl Gateway {
                 .with("MaxSizeAllowed", self.settings.put_bytes_max.to_string()));
         }
         Ok(())
+    }
+}
+
+/// The answer to the first of several mutations.
+pub(crate) fn first_of(applied: Applied) -> Applied {
+    match applied {
+        Applied::All(all) => all.into_iter().next().unwrap_or(Applied::Done),
+        alone => alone,
     }
 }
 

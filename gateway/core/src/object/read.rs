@@ -8,6 +8,7 @@ mod choice;
 mod layout;
 mod lease;
 pub(crate) mod park;
+mod route;
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -22,6 +23,7 @@ use weir_types::body::{
     ExpectedChecksum, ExpectedDigests, Frame, GetStream, IncomingBody, ReplyStream,
 };
 use weir_types::error::ErrorCode;
+use weir_types::id::BackendId;
 use weir_types::index::Mutation;
 use weir_types::record::{BlobRecord, CopyRecord, CopyState};
 use weir_types::{Error, Result};
@@ -29,6 +31,8 @@ use weir_types::{Error, Result};
 use crate::gateway::{Gateway, index_error};
 use crate::ingest::{crc32c, finish_crc32c};
 use crate::observe::{OperationClass, Trace};
+
+pub(crate) use route::ReadScope;
 
 use choice::Choice;
 use layout::{Block, Layout};
@@ -54,10 +58,22 @@ impl Gateway {
         range: Range<u64>,
         trace: Arc<Trace>,
     ) -> Result<ReplyStream> {
+        self.read_blob_by(blob, range, &[], trace).await
+    }
+
+    /// The same with the copies of `route` tried first, in its order, as far as nothing speaks
+    /// against them.
+    pub(crate) async fn read_blob_by(
+        self: &Arc<Self>,
+        blob: BlobRecord,
+        range: Range<u64>,
+        route: &[BackendId],
+        trace: Arc<Trace>,
+    ) -> Result<ReplyStream> {
         if range.is_empty() {
             return Ok(stream::empty().boxed());
         }
-        Box::new(BlobReader::new(self, blob, range, trace))
+        Box::new(BlobReader::new(self, blob, range, route, trace))
             .open_stream()
             .await
     }
@@ -72,7 +88,7 @@ impl Gateway {
         if range.is_empty() {
             return Ok(stream::empty().boxed());
         }
-        let mut reader = BlobReader::new(self, blob, range, Arc::default());
+        let mut reader = BlobReader::new(self, blob, range, &[], Arc::default());
         reader.block_within = Some(BLOCK_MAX);
         Box::new(reader).open_stream().await
     }
@@ -88,7 +104,7 @@ impl Gateway {
             copies: vec![copy.clone()],
             ..blob.clone()
         };
-        let mut reader = BlobReader::new(self, alone, 0..blob.size, Arc::new(Trace::default()));
+        let mut reader = BlobReader::new(self, alone, 0..blob.size, &[], Arc::default());
         reader.block_within = Some(BLOCK_MAX);
         reader.fails_over = false;
         Box::new(reader).open_stream().await
@@ -154,7 +170,13 @@ struct CrcWindow {
 }
 
 impl BlobReader {
-    fn new(gateway: &Arc<Gateway>, blob: BlobRecord, emit: Range<u64>, trace: Arc<Trace>) -> Self {
+    fn new(
+        gateway: &Arc<Gateway>,
+        blob: BlobRecord,
+        emit: Range<u64>,
+        route: &[BackendId],
+        trace: Arc<Trace>,
+    ) -> Self {
         let lease = Lease::take(gateway, blob.blob);
         let layout = Layout::of(&blob);
         let fetch = if gateway.settings.verify_partial_blocks {
@@ -163,7 +185,7 @@ impl BlobReader {
             emit.clone()
         };
         Self {
-            choice: Choice::among(gateway, &blob.copies),
+            choice: Choice::among(gateway, &blob.copies, route),
             gateway: Arc::clone(gateway),
             layout,
             blob,
@@ -330,7 +352,7 @@ impl BlobReader {
             !known.iter().any(same)
         };
         let new: Vec<_> = self.blob.copies.iter().filter(is_new).cloned().collect();
-        self.choice = Choice::among(&self.gateway, &new);
+        self.choice = Choice::among(&self.gateway, &new, &[]);
         Ok(self.choice.next())
     }
 

@@ -21,6 +21,7 @@ use super::leg;
 use super::turn::Turn;
 use crate::backends::BackendHandle;
 use crate::gateway::{Gateway, index_error};
+use crate::object::put::first_of;
 use crate::object::write::{clean_at, client_error};
 use crate::observe::OperationClass;
 
@@ -205,7 +206,7 @@ impl Gateway {
         copy: CopyRecord,
     ) -> Result<VersionRecord, Unfinished> {
         let now = self.now();
-        let commit = Mutation::CommitVersion(Box::new(CommitVersion {
+        let commit = self.commitment(CommitVersion {
             bucket: upload.bucket.clone(),
             incarnation: upload.incarnation,
             key: upload.key.clone(),
@@ -217,8 +218,8 @@ impl Gateway {
             },
             now,
             clean_at: clean_at(self, now),
-        }));
-        match self.index.apply(commit).await {
+        });
+        match self.index.apply(commit).await.map(first_of) {
             Ok(Applied::Committed { version, .. }) => Ok(*version),
             Ok(other) => {
                 tracing::error!(?other, "the index answered a commit with something else");

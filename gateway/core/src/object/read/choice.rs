@@ -1,8 +1,10 @@
 //! In which order a blob's copies are tried.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
-use weir_types::record::{CopyRecord, CopyState};
+use weir_types::id::BackendId;
+use weir_types::record::{BlobRecord, CopyRecord, CopyState};
 
 use crate::gateway::Gateway;
 use crate::observe::OperationClass;
@@ -18,9 +20,10 @@ pub(super) struct Choice {
 }
 
 impl Choice {
-    /// Good copies on healthy backends first, the quickest first; then good copies behind an
-    /// open breaker, because a slow answer beats none; suspect copies last.
-    pub(super) fn among(gateway: &Gateway, copies: &[CopyRecord]) -> Self {
+    /// Good copies on healthy backends first, those of `route` in its order, then the quickest
+    /// first; then good copies behind an open breaker, because a slow answer beats none; suspect
+    /// copies last.
+    pub(super) fn among(gateway: &Gateway, copies: &[CopyRecord], route: &[BackendId]) -> Self {
         let mut order: Vec<_> = copies.to_vec();
         if order.len() > 1 {
             // A single copy is asked in any case.
@@ -30,10 +33,10 @@ impl Choice {
                 }
             }
             order.sort_by_cached_key(|copy| {
-                let handle = gateway.backends.get(&copy.backend);
-                let healthy = handle.is_some_and(|b| b.is_healthy(OperationClass::Read));
-                let latency = handle.and_then(|b| b.latency()).unwrap_or_default();
-                (copy.state == CopyState::Suspect, !healthy, latency)
+                let (is_suspect, is_sick, latency) = standing(gateway, copy);
+                let routed = route.iter().position(|id| *id == copy.backend);
+                let place = routed.unwrap_or(route.len());
+                (is_suspect, is_sick, place, latency)
             });
         }
         Self {
@@ -71,4 +74,29 @@ impl Choice {
         self.left
             .retain(|(c, _)| (&c.backend, c.attempt) != (&copy.backend, copy.attempt));
     }
+}
+
+/// What speaks against a copy, the gravest first.
+fn standing(gateway: &Gateway, copy: &CopyRecord) -> (bool, bool, Duration) {
+    let handle = gateway.backends.get(&copy.backend);
+    let healthy = handle.is_some_and(|b| b.is_healthy(OperationClass::Read));
+    let latency = handle.and_then(|b| b.latency()).unwrap_or_default();
+    (copy.state == CopyState::Suspect, !healthy, latency)
+}
+
+/// Positions of the configured backends that hold a good copy of a blob, each once, in the
+/// order in which they would be tried.
+pub(super) fn positions(gateway: &Gateway, blob: &BlobRecord) -> Vec<usize> {
+    let good = blob.copies.iter().filter(|c| c.state == CopyState::Good);
+    let mut good: Vec<&CopyRecord> = good.collect();
+    good.sort_by_cached_key(|copy| standing(gateway, copy));
+    let mut positions = Vec::with_capacity(good.len());
+    for copy in good {
+        if let Some(position) = gateway.backends.position(&copy.backend)
+            && !positions.contains(&position)
+        {
+            positions.push(position);
+        }
+    }
+    positions
 }

@@ -3,6 +3,8 @@
 //! `/healthz`, `/readyz` and `/metrics` are open on loopback; everything else needs the admin
 //! token. S3 credentials mean nothing here.
 
+mod policies;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,13 +23,10 @@ use weir_types::index::Index;
 
 use crate::explain;
 use crate::listen::{Counts, PacedBody, Service};
-use crate::policies::{Choice, PolicyError};
 use crate::site::Site;
 use crate::verify;
 
-/// Largest component that is taken.
-const COMPONENT_BYTES_MAX: usize = 32 << 20;
-/// Largest other body that is taken.
+/// Largest body that is taken, apart from components.
 const BODY_BYTES_MAX: usize = 64 << 10;
 
 /// What the admin listener answers from.
@@ -82,46 +81,36 @@ impl Service for Admin {
             (&Method::GET, ["status"]) => self.status(true).await,
             (&Method::GET, ["v1", "status"]) => self.status(as_text).await,
             (&Method::GET, ["v1", "explain"]) => self.explain(&query, as_text).await,
-            (&Method::GET, ["v1", "policies"]) => self.policies(as_text),
-            (&Method::POST, ["v1", "policies", name]) => self.upload(name, body, as_text).await,
-            (&Method::POST, ["v1", "policies", name, "activate"]) => {
-                self.activate(name, body, as_text).await
+            (&Method::GET, ["v1", "audit", "policies"]) => self.policy_audit(&query, as_text).await,
+            (method, ["v1", "policies", rest @ ..]) => {
+                let page = self.policy_page(method, rest, &query, body, as_text);
+                page.await.unwrap_or_else(|| no_page(&way))
             }
             (&Method::POST, ["v1", "index", "verify"]) => self.verify(as_text).await,
             (&Method::POST, ["v1", "index", "backup"]) => self.backup(body).await,
-            (_, way) => match allowed(way) {
-                None => text(StatusCode::NOT_FOUND, "no such page\n"),
-                Some(method) => {
-                    let mut reply = text(StatusCode::METHOD_NOT_ALLOWED, "not with this method\n");
-                    reply
-                        .headers_mut()
-                        .insert(ALLOW, HeaderValue::from_static(method));
-                    reply
-                }
-            },
+            (_, way) => no_page(way),
         }
     }
 }
 
-/// What a change of a policy is answered with.
-#[derive(Serialize)]
-struct Activated<'a> {
-    policy: &'a str,
-    revision: &'a str,
-}
-
-impl std::fmt::Display for Activated<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "{}: revision {} decides", self.policy, self.revision)
-    }
+/// The answer to what is no page, or not one with this method.
+fn no_page(way: &[&str]) -> Reply {
+    let Some(methods) = allowed(way) else {
+        return text(StatusCode::NOT_FOUND, "no such page\n");
+    };
+    let mut reply = text(StatusCode::METHOD_NOT_ALLOWED, "not with this method\n");
+    let methods = HeaderValue::from_static(methods);
+    reply.headers_mut().insert(ALLOW, methods);
+    reply
 }
 
 /// The method that a page takes; `None` when there is no such page.
 fn allowed(way: &[&str]) -> Option<&'static str> {
     match way {
         ["healthz" | "readyz" | "metrics" | "status"]
-        | ["v1", "status" | "explain" | "policies"] => Some("GET"),
-        ["v1", "policies", _] | ["v1", "policies", _, "activate"] => Some("POST"),
+        | ["v1", "status" | "explain"]
+        | ["v1", "audit", "policies"] => Some("GET"),
+        ["v1", "policies", rest @ ..] => policies::allowed(rest),
         ["v1", "index", "verify" | "backup"] => Some("POST"),
         _ => None,
     }
@@ -190,81 +179,6 @@ impl Admin {
         match explain::explain(&*self.site.index, &bucket, &key).await {
             Ok(Some(explanation)) => shown(&explanation, as_text),
             Ok(None) => text(StatusCode::NOT_FOUND, "there is no such bucket\n"),
-            Err(error) => failed(&error),
-        }
-    }
-
-    fn policies(&self, as_text: bool) -> Reply {
-        let policies = self.site.policies.status();
-        if as_text {
-            let lines: String = policies
-                .iter()
-                .map(|policy| format!("{policy}\n"))
-                .collect();
-            return text(StatusCode::OK, &lines);
-        }
-        json(StatusCode::OK, &policies)
-    }
-
-    async fn upload(&self, name: &str, body: Body, as_text: bool) -> Reply {
-        let _alone = self.uploads.lock().await;
-        let component = match self.read(body, COMPONENT_BYTES_MAX).await {
-            Ok(component) => component,
-            Err(reply) => return reply,
-        };
-        self.change(name, as_text, move |site, name| {
-            site.policies.upload(name, &component)
-        })
-        .await
-    }
-
-    async fn activate(&self, name: &str, body: Body, as_text: bool) -> Reply {
-        let body = match self.read(body, BODY_BYTES_MAX).await {
-            Ok(body) => body,
-            Err(reply) => return reply,
-        };
-        let choice: Choice = match serde_json::from_slice(&body) {
-            Ok(choice) => choice,
-            Err(error) => {
-                let right = r#"give {"builtin": NAME}, {"file": PATH} or {"configured": true}"#;
-                return text(StatusCode::BAD_REQUEST, &format!("{error}; {right}\n"));
-            }
-        };
-        self.change(name, as_text, move |site, name| {
-            site.policies.choose(name, choice)
-        })
-        .await
-    }
-
-    /// Changes a policy where compiling delays nobody.
-    async fn change(
-        &self,
-        name: &str,
-        as_text: bool,
-        change: impl FnOnce(&Site, &str) -> Result<String, PolicyError> + Send + 'static,
-    ) -> Reply {
-        let (site, owned) = (Arc::clone(&self.site), name.to_owned());
-        let changed = tokio::task::spawn_blocking(move || change(&site, &owned)).await;
-        match changed {
-            Ok(Ok(revision)) => {
-                tracing::info!(policy = name, revision, "policy swapped by an operator");
-                let activated = Activated {
-                    policy: name,
-                    revision: &revision,
-                };
-                shown(&activated, as_text)
-            }
-            Ok(Err(error)) => {
-                let status = match error {
-                    PolicyError::Unknown(..) => StatusCode::NOT_FOUND,
-                    PolicyError::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
-                    PolicyError::Disk(_) => StatusCode::INTERNAL_SERVER_ERROR,
-                };
-                text(
-                    status,
-                    &format!("{error}\nwhat decided before decides on\n"),
-                )
-            }
             Err(error) => failed(&error),
         }
     }

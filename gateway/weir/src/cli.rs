@@ -29,7 +29,7 @@ pub enum Command {
     Status(Remote),
     /// Explain one object: versions, copies, who placed it and why, work that waits.
     Explain(Explain),
-    /// Placement policies of a running gateway.
+    /// Policies of a running gateway: load, try, activate, go back.
     #[command(subcommand)]
     Policy(PolicyCommand),
     /// The index.
@@ -94,44 +94,140 @@ pub struct Explain {
     pub remote: Remote,
 }
 
-/// Placement policies.
+/// Policies of a running gateway. A REVISION is `latest` (the one that was loaded last),
+/// `canary`, `shadow`, `previous`, `active`, or the first digits of an id.
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
-    /// All policies with the revisions that decide.
+    /// All policies with the revisions that decide, are tried and wait.
     List(Remote),
-    /// Upload a component; it decides from then on, also after a restart.
-    Load {
+    /// One policy: its revisions with their components and settings.
+    Show {
         /// The policy's name in the configuration.
         name: String,
-        /// The component.
-        component: PathBuf,
         /// Of which gateway.
         #[command(flatten)]
         remote: Remote,
     },
-    /// Let another component decide.
+    /// Upload a component; it decides from then on, also after a restart.
+    Load {
+        /// The policy's name in the configuration.
+        name: String,
+        /// The component: a file, or a folder with an OCI image layout.
+        component: PathBuf,
+        /// Its signature; else COMPONENT.sig when there is one, or the layout's.
+        #[arg(long)]
+        signature: Option<PathBuf>,
+        /// File with settings in JSON, instead of those of the configuration.
+        #[arg(long)]
+        settings: Option<PathBuf>,
+        /// It decides nothing yet and waits for `check`, `shadow`, `canary` or `activate`.
+        #[arg(long)]
+        no_activate: bool,
+        /// Of which gateway.
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Examine a revision: imports, determinism, what calls cost, on decisions that were
+    /// recorded. Exit code 1 when something is wrong.
+    Check {
+        /// The policy's name in the configuration.
+        name: String,
+        /// Which revision.
+        #[arg(default_value = "latest")]
+        revision: String,
+        /// Of which gateway.
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Try a revision beside the active one, without effect, and count where it differs.
+    Shadow {
+        /// The policy's name in the configuration.
+        name: String,
+        /// Which revision.
+        #[arg(default_value = "latest")]
+        revision: String,
+        /// On how many of a thousand decisions.
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(0..=1000))]
+        share_permille: u16,
+        /// End it.
+        #[arg(long, conflicts_with_all = ["revision", "share_permille"])]
+        off: bool,
+        /// Of which gateway.
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Let a revision decide for a share of the keys; the same keys each time.
+    Canary {
+        /// The policy's name in the configuration.
+        name: String,
+        /// Which revision.
+        #[arg(default_value = "latest")]
+        revision: String,
+        /// For how many of a thousand keys.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(0..=1000))]
+        share_permille: u16,
+        /// End it.
+        #[arg(long, conflicts_with_all = ["revision", "share_permille"])]
+        off: bool,
+        /// Of which gateway.
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Let another revision or component decide.
     Activate {
         /// The policy's name in the configuration.
         name: String,
-        /// Which component.
+        /// Which.
         #[command(flatten)]
         component: ComponentChoice,
         /// Of which gateway.
         #[command(flatten)]
         remote: Remote,
     },
+    /// Let the revision before decide again.
+    Rollback {
+        /// The policy's name in the configuration.
+        name: String,
+        /// Of which gateway.
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Where the shadow would have decided otherwise.
+    Differences {
+        /// The policy's name in the configuration.
+        name: String,
+        /// Of which gateway.
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Who changed which policy, when, from what to what.
+    Audit {
+        /// Only of this policy.
+        name: Option<String>,
+        /// The last so many steps.
+        #[arg(long, default_value_t = 50)]
+        last: usize,
+        /// Of which gateway.
+        #[command(flatten)]
+        remote: Remote,
+    },
 }
 
-/// Which component.
+/// Which revision or component.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct ComponentChoice {
-    /// One that comes with Weir: spread, pack.
+    /// A revision that was loaded.
+    pub revision: Option<String>,
+    /// One that comes with Weir, such as spread.
     #[arg(long)]
     pub builtin: Option<String>,
     /// A file on the gateway's machine.
     #[arg(long)]
     pub file: Option<PathBuf>,
+    /// A folder with an OCI image layout on the gateway's machine.
+    #[arg(long)]
+    pub oci: Option<PathBuf>,
     /// What the configuration says.
     #[arg(long)]
     pub configured: bool,

@@ -1,6 +1,8 @@
 //! What the command line's commands do. Answers go to standard output, everything else to
 //! standard error.
 
+mod policy;
+
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,10 +17,9 @@ use weir_types::entropy::{Entropy, SystemEntropy};
 
 use crate::adopt::Prospect;
 use crate::cli::{
-    BackendCommand, Cli, Command, ComponentChoice, ConfigCommand, Explain, IndexCommand,
-    PolicyCommand, Remote, Where,
+    BackendCommand, Cli, Command, ConfigCommand, Explain, IndexCommand, Remote, Where,
 };
-use crate::client::{self, Asked, Client};
+use crate::client::{Asked, Client};
 use crate::config::Finding;
 use crate::config::mistake::Weight;
 use crate::error::Failure;
@@ -43,7 +44,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Config(ConfigCommand::Metrics) => print(&metrics::page()),
         Command::Status(remote) => online(&remote, Method::GET, "/v1/status", Bytes::new()),
         Command::Explain(command) => explain_key(&command),
-        Command::Policy(command) => policy(command),
+        Command::Policy(command) => policy::run(command),
         Command::Index(command) => index(command),
         Command::Backend(BackendCommand::Adopt { id, yes, at }) => adopt(&id, yes, at),
     };
@@ -137,15 +138,15 @@ fn serve(at: Where) -> Ended {
 fn check(at: Where) -> Ended {
     let plan = planned(at)?;
     // Components compile as they would at the start.
-    let broken = Policies::check(&plan.config).map_err(Failure::of)?;
-    for (policy, why) in &broken {
-        tell(&format!("policies.{policy}: error: {why}"));
+    let mistakes = Policies::check_configuration(&plan.config).map_err(Failure::of)?;
+    if mistakes.is_empty() {
+        return print("the configuration is right\n");
     }
-    if broken.is_empty() {
-        print("the configuration is right\n")
-    } else {
-        Ok(ExitCode::FAILURE)
+    let findings = config::locate(&plan.sources, mistakes);
+    for finding in &findings {
+        tell(&finding.to_string());
     }
+    Err(Failure::new(counted(&findings)))
 }
 
 /// Asks a running gateway and prints its answer.
@@ -214,56 +215,6 @@ fn open_existing(plan: &Plan) -> Result<weir_index::EmbeddedIndex, Failure> {
         )));
     }
     open_index(&plan.config, plan.index.clone())
-}
-
-fn policy(command: PolicyCommand) -> Ended {
-    let path = |name: &str| {
-        format!(
-            "/v1/policies/{}",
-            utf8_percent_encode(name, NON_ALPHANUMERIC)
-        )
-    };
-    match command {
-        PolicyCommand::List(remote) => online(&remote, Method::GET, "/v1/policies", Bytes::new()),
-        PolicyCommand::Load {
-            name,
-            component,
-            remote,
-        } => {
-            let component = client::read_file(&component)?;
-            tell(&format!("compiling {} bytes for {name}", component.len()));
-            online(&remote, Method::POST, &path(&name), component)
-        }
-        PolicyCommand::Activate {
-            name,
-            component,
-            remote,
-        } => {
-            let body = choice(&component)?;
-            online(
-                &remote,
-                Method::POST,
-                &format!("{}/activate", path(&name)),
-                body,
-            )
-        }
-    }
-}
-
-fn choice(component: &ComponentChoice) -> Result<Bytes, Failure> {
-    let choice = match component {
-        ComponentChoice {
-            builtin: Some(name),
-            ..
-        } => serde_json::json!({ "builtin": name }),
-        ComponentChoice {
-            file: Some(file), ..
-        } => serde_json::json!({ "file": absolute(file)? }),
-        ComponentChoice { .. } => serde_json::json!({ "configured": true }),
-    };
-    serde_json::to_vec(&choice)
-        .map(Bytes::from)
-        .map_err(Failure::of)
 }
 
 fn absolute(file: &Path) -> Result<std::path::PathBuf, Failure> {

@@ -7,10 +7,11 @@ pub mod model;
 pub mod reference;
 pub mod schema;
 mod similar;
+pub mod storage;
 #[cfg(test)]
 mod tests;
 mod walk;
 
-pub use load::{Loaded, Sources, load};
+pub use load::{Loaded, Sources, load, locate};
 pub use mistake::Finding;
 pub use model::Config;

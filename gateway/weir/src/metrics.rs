@@ -3,6 +3,7 @@
 
 mod resolved;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -11,13 +12,16 @@ use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use weir_backend::MeterSnapshot;
-use weir_core::observe::{AccessRecord, BackendCall, Observer, OperationClass, WorkOutcome};
-use weir_policy::MetricsSnapshot;
+use weir_core::observe::{
+    AccessRecord, BackendCall, Clamped, Observer, OperationClass, Overflow, WorkOutcome,
+};
+use weir_policy::{BindingMetrics, BindingStatus, MetricsSnapshot, RevisionId};
 use weir_types::backend::BackendErrorKind;
 use weir_types::id::BackendId;
 
 use crate::access_log;
 use crate::listen::Counts;
+use crate::recording::Recorded;
 use resolved::{CallLabels, Calls, RequestLabels, Requests, Resolved};
 
 /// Seconds: from a metadata answer on a local disk to a large object over a slow line.
@@ -132,22 +136,36 @@ metrics! {
         "Work that waits: replicate, clean, discard, abort, complete, repair.";
     outbox_age: gauge "weir_outbox_oldest_seconds" ["kind"]
         "Time since the oldest waiting work was due, 0 while all of it waits for its time: `any`, and `replicate` for copies still owed.";
-    policy_decisions: counter "weir_policy_decisions_total" ["policy"]
-        "Placement decisions asked for.";
-    policy_nanoseconds: counter "weir_policy_decision_nanoseconds_total" ["policy"]
-        "Time that placement decisions took, fallbacks included.";
+    policy_decisions: counter "weir_policy_decisions_total" ["policy", "decision"]
+        "Decisions asked for: `placement`, `overflow`, `replication`, `read-routing`.";
+    policy_nanoseconds: counter "weir_policy_decision_nanoseconds_total" ["policy", "decision"]
+        "Time that decisions took, fallbacks included.";
     policy_calls: counter "weir_policy_calls_total" ["policy"]
-        "Calls of the component, checks and probes included.";
+        "Calls of the component, probes included.";
     policy_faults: counter "weir_policy_faults_total" ["policy", "kind"]
         "Calls without a usable answer.";
-    policy_fallbacks: counter "weir_policy_fallbacks_total" ["policy", "to"]
+    policy_decision_faults: counter "weir_policy_decision_faults_total" ["policy", "decision"]
+        "The same by what was to be decided.";
+    policy_fallbacks: counter "weir_policy_fallbacks_total" ["policy", "decision", "to"]
         "Decisions made by the `previous` revision, the `native` default, or nobody (`refused`).";
-    policy_quarantined: gauge "weir_policy_quarantined" ["policy"]
-        "1 while a policy is not asked because it failed too often.";
-    policy_info: gauge "weir_policy_info" ["policy", "revision"]
-        "1 for the revision that decides.";
+    policy_canary: counter "weir_policy_canary_decisions_total" ["policy", "decision"]
+        "Decisions that the canary made.";
+    policy_shadow: gauge "weir_policy_shadow_decisions" ["policy", "outcome"]
+        "Decisions of the shadow, or of the last one: `compared`, of these `differing`, of these `fault`; `dropped` were not compared because too many waited. Begins anew with another shadow.";
+    policy_quarantined: gauge "weir_policy_quarantined" ["policy", "decision"]
+        "1 while a policy is not asked for a decision because it failed too often.";
+    policy_info: gauge "weir_policy_info" ["policy", "revision", "stage"]
+        "1 for each revision that decides (`active`), decides for a share of the keys (`canary`) or is tried (`shadow`).";
+    policy_share: gauge "weir_policy_share_permille" ["policy", "stage"]
+        "Of how many of a thousand the `canary` and the `shadow` decide.";
     policy_disagreements: counter "weir_policy_disagreements_total" ["policy"]
         "Calls that gave another answer when they were repeated on a fresh instance.";
+    policy_recorded: counter "weir_policy_recorded_total" ["policy", "outcome"]
+        "Decisions of recorded policies that were `written`, or `dropped` because the disk was too slow or full.";
+    policy_clamped: counter "weir_policy_clamped_total" ["storage_policy", "what"]
+        "Answers that were not done as they were given: `ack`, `copies`, `forbidden` (by a constraint), `make-room`, `priority`, `postponed`, `kept`, `hedge`.";
+    overflows: counter "weir_overflow_total" ["storage_policy", "outcome"]
+        "Versions for which there was no room where placement wanted them: `spilled`, `meanwhile`, `refused`.";
     policy_counters: counter "weir_policy_counter_total" ["policy", "name"]
         "Counters of the policies' own.";
     index_read_only: gauge "weir_index_read_only" []
@@ -178,6 +196,10 @@ pub struct Scrape {
     pub outbox: ([u64; 6], Option<Duration>, Option<Duration>),
     /// The policies' counters.
     pub policies: MetricsSnapshot,
+    /// The policies' revisions.
+    pub stages: BTreeMap<String, BindingStatus>,
+    /// What was recorded of the policies' decisions.
+    pub recorded: Vec<(String, Recorded)>,
     /// Whether the index takes no writes.
     pub index_read_only: bool,
     /// Problems on the status page.
@@ -219,7 +241,7 @@ impl Metrics {
     ) -> Result<Vec<u8>, prometheus::Error> {
         let _one_at_a_time = self.scraping.lock();
         self.set_backends(scrape);
-        self.set_policies(&scrape.policies);
+        self.set_policies(scrape);
         self.set_rest(scrape, listeners);
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
@@ -257,49 +279,91 @@ impl Metrics {
         }
     }
 
-    fn set_policies(&self, snapshot: &MetricsSnapshot) {
+    fn set_policies(&self, scrape: &Scrape) {
         for counter in [
             &self.policy_decisions,
             &self.policy_nanoseconds,
             &self.policy_calls,
             &self.policy_faults,
+            &self.policy_decision_faults,
             &self.policy_fallbacks,
+            &self.policy_canary,
             &self.policy_disagreements,
+            &self.policy_recorded,
             &self.policy_counters,
         ] {
             counter.reset();
         }
-        self.policy_info.reset();
-        for (name, binding) in &snapshot.bindings {
-            let policy = name.as_str();
-            add(&self.policy_decisions, &[policy], binding.decisions);
-            add(&self.policy_nanoseconds, &[policy], binding.decision_nanos);
-            add(&self.policy_calls, &[policy], binding.calls);
-            add(
-                &self.policy_disagreements,
-                &[policy],
-                binding.determinism_mismatches,
-            );
-            for (kind, count) in binding.faults {
-                add(&self.policy_faults, &[policy, kind.name()], count);
+        for gauge in [&self.policy_info, &self.policy_share, &self.policy_shadow] {
+            gauge.reset();
+        }
+        for (name, binding) in &scrape.policies.bindings {
+            self.set_policy(name, binding);
+        }
+        for (policy, status) in &scrape.stages {
+            self.set_stages(policy, status);
+        }
+        for (policy, recorded) in &scrape.recorded {
+            let dropped = ("dropped", recorded.dropped);
+            for (outcome, count) in [("written", recorded.written), dropped] {
+                add(&self.policy_recorded, &[policy, outcome], count);
             }
+        }
+    }
+
+    fn set_policy(&self, policy: &str, binding: &BindingMetrics) {
+        add(&self.policy_calls, &[policy], binding.calls);
+        let mismatches = binding.determinism_mismatches;
+        add(&self.policy_disagreements, &[policy], mismatches);
+        for (kind, count) in binding.faults {
+            add(&self.policy_faults, &[policy, kind.name()], count);
+        }
+        for (kind, metrics) in &binding.by_decision {
+            let labels = [policy, kind.name()];
+            add(&self.policy_decisions, &labels, metrics.decisions);
+            add(&self.policy_nanoseconds, &labels, metrics.nanos);
+            add(&self.policy_decision_faults, &labels, metrics.faults);
+            add(&self.policy_canary, &labels, metrics.by_canary);
             for (to, count) in [
-                ("previous", binding.fallbacks_previous),
-                ("native", binding.fallbacks_native),
-                ("refused", binding.refused),
+                ("previous", metrics.fallbacks_previous),
+                ("native", metrics.fallbacks_native),
+                ("refused", metrics.refused),
             ] {
-                add(&self.policy_fallbacks, &[policy, to], count);
+                add(&self.policy_fallbacks, &[policy, kind.name(), to], count);
             }
-            for (name, count) in &binding.guest {
-                add(&self.policy_counters, &[policy, name], *count);
-            }
+            let quarantined = binding.quarantined.contains(*kind);
+            set(&self.policy_quarantined, &labels, u64::from(quarantined));
+        }
+        let shadow = &binding.shadow;
+        for (outcome, count) in [
+            ("compared", shadow.compared),
+            ("differing", shadow.differing),
+            ("fault", shadow.faults),
+            ("dropped", shadow.dropped),
+        ] {
+            set(&self.policy_shadow, &[policy, outcome], count);
+        }
+        for (name, count) in &binding.guest {
+            add(&self.policy_counters, &[policy, name], *count);
+        }
+    }
+
+    fn set_stages(&self, policy: &str, status: &BindingStatus) {
+        let info = |revision: RevisionId, stage: &str| {
             set(
-                &self.policy_quarantined,
-                &[policy],
-                u64::from(binding.quarantined),
+                &self.policy_info,
+                &[policy, &revision.to_string(), stage],
+                1,
             );
-            if let Some(revision) = binding.active {
-                set(&self.policy_info, &[policy, &revision.to_string()], 1);
+        };
+        if let Some(active) = status.active {
+            info(active, "active");
+        }
+        for (stage, share) in [("canary", status.canary), ("shadow", status.shadow)] {
+            if let Some(share) = share {
+                info(share.revision, stage);
+                let permille = u64::from(share.permille);
+                set(&self.policy_share, &[policy, stage], permille);
             }
         }
     }
@@ -429,6 +493,16 @@ impl Observer for Metrics {
         self.work_seconds
             .with_label_values(&[kind])
             .observe(took.as_secs_f64());
+    }
+
+    fn clamped(&self, storage_policy: &str, what: Clamped) {
+        let labels = [storage_policy, what.name()];
+        self.policy_clamped.with_label_values(&labels).inc();
+    }
+
+    fn overflow(&self, storage_policy: &str, outcome: Overflow) {
+        let labels = [storage_policy, outcome.name()];
+        self.overflows.with_label_values(&labels).inc();
     }
 
     fn breaker(&self, backend: &BackendId, class: OperationClass, open: bool) {

@@ -1,48 +1,74 @@
-//! The policies of a gateway: where each component comes from, and swapping them.
+//! The policies of a gateway: where each component comes from, which revisions decide, are
+//! tried and wait, and every step between.
 //!
-//! A policy's component comes from the configuration (built in, or a file that is watched)
-//! until an operator uploads or chooses another; that choice stands in the data folder and
-//! survives a restart, until the operator goes back to what is configured.
+//! A step is taken in this order: the component is durable in the [`store`], the host has
+//! compiled and configured it, the [`audit`] trail tells of the step, the [`state`] has it, the
+//! host goes by it. A crash between any two leaves a state that the next start resolves: what
+//! the state file says is what decides.
+
+pub mod audit;
+mod check;
+mod differences;
+mod examine;
+mod fetch;
+mod lifecycle;
+pub mod oci;
+mod restore;
+mod show;
+pub mod state;
+pub mod store;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
-use weir_policy::{Limits, OnFault, PolicyHost, RevisionId, StaticFacts, builtin};
+use serde::Deserialize;
+use weir_policy::signature::PublicKey;
+use weir_policy::{
+    BindingSettings, HostOptions, Isolation, Limits, OnFault, PolicyHost, StaticFacts, Tap,
+};
+use weir_types::clock::Clock;
 
 use crate::config::Config;
 use crate::config::check::{BUILTIN_POLICIES, Component};
-use crate::config::model::PolicyConfig;
-use crate::first_run::write_private;
-use crate::placer;
+use crate::config::model::{PolicyConfig, PolicyHostConfig};
+use crate::decider;
+use crate::first_run::make_data_dir;
 use crate::problems::Problems;
+use crate::recording::Recorder;
 use crate::watch::Fingerprint;
+use audit::Audit;
+use state::{State, StateError};
+use store::Store;
 
-/// Where a policy's component comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Source {
-    /// A component that comes with Weir.
-    Builtin(String),
-    /// A file, watched for changes.
-    File(PathBuf),
-    /// Uploaded by an operator; kept in the data folder.
-    Uploaded,
-}
+pub use differences::{ShownDifferences, Trail as AuditTrail};
+pub use examine::Checked;
+pub use fetch::signature_file;
+pub use lifecycle::{Change, Stage, Upload};
+pub use show::{PolicyDetail, PolicyStatus};
+pub use state::Source;
 
-/// What an operator asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Choice {
+/// Folder of everything about policies, in the data folder.
+pub const FOLDER: &str = "policies";
+
+/// What an operator asks for: exactly one of the sources, or a revision that is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Choice {
     /// A component that comes with Weir.
-    Builtin(String),
+    pub builtin: Option<String>,
     /// A file on the gateway's machine.
-    File(PathBuf),
+    pub file: Option<PathBuf>,
+    /// A folder with an OCI image layout on the gateway's machine.
+    pub oci: Option<PathBuf>,
     /// What the configuration says.
-    Configured(bool),
+    pub configured: bool,
+    /// A revision that was loaded: its place or the first digits of its id.
+    pub revision: Option<String>,
+    /// Settings, instead of those of the configuration.
+    pub settings: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 /// Why a policy was not changed.
@@ -51,10 +77,13 @@ pub enum PolicyError {
     /// No such policy is configured.
     #[error("there is no policy {0:?}; known: {1}")]
     Unknown(String, String),
-    /// The component was refused.
+    /// The request itself is wrong.
+    #[error("{0}")]
+    Asked(String),
+    /// The component or the step was refused.
     #[error("{0}")]
     Refused(String),
-    /// The choice could not be stored.
+    /// The step could not be made durable.
     #[error("the data folder: {0}")]
     Disk(#[from] std::io::Error),
 }
@@ -63,91 +92,72 @@ pub enum PolicyError {
 pub struct Policies {
     host: Arc<PolicyHost>,
     facts: Arc<StaticFacts>,
-    folder: PathBuf,
+    /// Held for each policy while a step of it is taken.
     entries: BTreeMap<String, Mutex<Entry>>,
+    /// Held while a step becomes durable and takes effect.
+    trail: Mutex<Trail>,
+    store: Store,
+    recorder: Arc<Recorder>,
     problems: Arc<Problems>,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
 }
 
-#[derive(Debug)]
+/// What the configuration says about a policy.
 struct Entry {
     settings: String,
     configured: Source,
-    source: Source,
+    on_fault: OnFault,
+    isolation: Isolation,
+    /// How the followed files looked before they were read.
     seen: Option<Fingerprint>,
 }
 
-/// A policy as it is shown.
-#[derive(Debug, Clone, Serialize)]
-pub struct PolicyStatus {
-    /// Its name.
-    pub name: String,
-    /// Where its component comes from.
-    pub source: Source,
-    /// Whether that is what the configuration says.
-    pub as_configured: bool,
-    /// Name and version the component gives itself.
-    pub component: Option<String>,
-    /// The revision that decides; `None`: the native default does.
-    pub active: Option<String>,
-    /// The revision before it.
-    pub previous: Option<String>,
-    /// Whether it failed so often that it is not asked.
-    pub quarantined: bool,
-    /// Who decides when it fails.
-    pub on_fault: &'static str,
+struct Trail {
+    state: State,
+    state_file: PathBuf,
+    audit: Audit,
 }
 
 impl Policies {
-    /// Makes the host and loads every policy. One that cannot be loaded is a problem on the
-    /// status page and leaves the decisions to the native default. Takes tens of milliseconds
-    /// of CPU for each: async callers use `spawn_blocking`.
-    pub fn open(config: &Config, problems: Arc<Problems>) -> Result<Self, PolicyError> {
-        let host = PolicyHost::new(Limits::default());
+    /// Makes the host and brings every policy back to where it was. One that cannot be loaded
+    /// is a problem on the status page and leaves the decisions to the native default. Takes
+    /// tens of milliseconds of CPU for each: async callers use `spawn_blocking`.
+    pub fn open(
+        config: &Config,
+        problems: Arc<Problems>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, PolicyError> {
+        let folder = config.data_dir.join(FOLDER);
+        make_data_dir(&folder)?;
+        let facts = Arc::new(decider::facts(config));
+        let recorder = Arc::new(Recorder::open(config, &folder, &facts, Arc::clone(&clock)));
+        let tap: Arc<dyn Tap> = Arc::<Recorder>::clone(&recorder);
+        let options = HostOptions {
+            tap: recorder.is_wanted().then_some(tap),
+            ..host_options(&config.policy_host, Some(&folder))?
+        };
+        let host = PolicyHost::with_options(options);
         let host = Arc::new(host.map_err(|error| PolicyError::Refused(error.to_string()))?);
-        let mut configs: BTreeMap<String, PolicyConfig> = config.policies.clone();
-        for name in BUILTIN_POLICIES {
-            configs.entry((*name).to_owned()).or_default();
-        }
-        let folder = config.data_dir.join("policies");
         let mut entries = BTreeMap::new();
-        for (name, policy) in configs {
-            host.bind(&name, on_fault(&policy.on_fault));
-            let configured = match policy.component(&name) {
-                Component::Builtin(builtin) => Source::Builtin(builtin),
-                Component::File(file) => Source::File(file),
-            };
-            let settings = serde_json::to_string(&policy.settings)
-                .map_err(|error| PolicyError::Refused(error.to_string()))?;
-            let source = match read_choice(&folder, &name) {
-                Ok(choice) => choice.unwrap_or_else(|| configured.clone()),
-                Err(why) => {
-                    problems.set(&format!("choice of policy {name}"), why);
-                    configured.clone()
-                }
-            };
-            entries.insert(
-                name,
-                Mutex::new(Entry {
-                    settings,
-                    configured,
-                    source,
-                    seen: None,
-                }),
-            );
+        for (name, policy) in all(config) {
+            let entry = Entry::of(&name, &policy)?;
+            host.bind(&name, entry.binding());
+            entries.insert(name, Mutex::new(entry));
         }
-        let facts = Arc::new(placer::facts(config));
+        let own = &config.policy_host;
         let policies = Self {
             host,
             facts,
-            folder,
             entries,
+            trail: Mutex::new(Trail::open(&folder, own, &problems)?),
+            store: Store::open(folder.join("components"), own.components_kept_max)?,
+            recorder,
             problems,
+            clock,
+            limits: limits(own),
         };
-        for (name, entry) in &policies.entries {
-            let mut entry = entry.lock();
-            let source = entry.source.clone();
-            policies.try_source(name, &mut entry, source);
-        }
+        policies.restore();
         Ok(policies)
     }
 
@@ -156,156 +166,15 @@ impl Policies {
         &self.host
     }
 
-    /// Checks that a policy's component loads with its settings, without a gateway.
-    pub fn check(config: &Config) -> Result<Vec<(String, String)>, PolicyError> {
-        let scratch = Config {
-            data_dir: PathBuf::new(),
-            ..config.clone()
-        };
-        let problems = Arc::new(Problems::default());
-        drop(Self::open(&scratch, Arc::clone(&problems))?);
-        let named = problems.all().into_iter();
-        Ok(named
-            .filter_map(|(what, why)| Some((what.strip_prefix("policy ")?.to_owned(), why)))
-            .collect())
+    /// What records decisions.
+    pub fn recorder(&self) -> &Arc<Recorder> {
+        &self.recorder
     }
 
-    /// All policies as they stand.
-    pub fn status(&self) -> Vec<PolicyStatus> {
-        let bindings = self.host.status();
-        let status = |(name, entry): (&String, &Mutex<Entry>)| {
-            let entry = entry.lock();
-            let binding = bindings.get(name);
-            let id = |id: RevisionId| short(&id);
-            PolicyStatus {
-                name: name.clone(),
-                source: entry.source.clone(),
-                as_configured: entry.source == entry.configured,
-                component: binding
-                    .and_then(|b| b.description.as_ref())
-                    .map(|d| format!("{} {}", d.name, d.version)),
-                active: binding.and_then(|b| b.active).map(id),
-                previous: binding.and_then(|b| b.previous).map(id),
-                quarantined: binding.is_some_and(|b| b.quarantined),
-                on_fault: match binding.map(|b| b.on_fault) {
-                    Some(OnFault::Refuse) => "refuse",
-                    _ => "fallback",
-                },
-            }
-        };
-        self.entries.iter().map(status).collect()
-    }
-
-    /// Loads an uploaded component and lets it decide; the upload is kept. On an error what
-    /// decided before decides on. Blocks for as long as compiling takes.
-    pub fn upload(&self, name: &str, component: &Bytes) -> Result<String, PolicyError> {
-        let mut entry = self.entry(name)?.lock();
-        let id = self.load_bytes(name, &entry.settings, component)?;
-        // Kept before it decides: a disk that is full leaves everything as it was.
-        std::fs::create_dir_all(&self.folder)?;
-        write_private(&self.component_file(name), component)?;
-        self.keep(name, &mut entry, Source::Uploaded)?;
-        self.host.activate(name, id).map_err(refused)?;
-        Ok(short(&id))
-    }
-
-    /// Lets another component decide. On an error what decided before decides on. Blocks.
-    pub fn choose(&self, name: &str, choice: Choice) -> Result<String, PolicyError> {
-        let mut entry = self.entry(name)?.lock();
-        let source = match choice {
-            Choice::Builtin(builtin) => Source::Builtin(builtin),
-            Choice::File(file) => Source::File(file),
-            Choice::Configured(_) => entry.configured.clone(),
-        };
-        // Noted first: a file that changes while it is read is looked at again.
-        let seen = fingerprint(&source);
-        let id = self.load(name, &entry.settings, &source)?;
-        self.keep(name, &mut entry, source)?;
-        entry.seen = seen;
-        self.host.activate(name, id).map_err(refused)?;
-        Ok(short(&id))
-    }
-
-    /// Loads the files that have changed since they were looked at last. Blocks.
-    pub fn reload_changed(&self) {
-        for (name, entry) in &self.entries {
-            let mut entry = entry.lock();
-            if matches!(entry.source, Source::File(_)) && fingerprint(&entry.source) != entry.seen {
-                let source = entry.source.clone();
-                self.try_source(name, &mut entry, source);
-            }
-        }
-    }
-
-    fn try_source(&self, name: &str, entry: &mut Entry, source: Source) {
-        let what = format!("policy {name}");
-        // Noted first: a file that changes while it is read is looked at again.
-        entry.seen = fingerprint(&source);
-        let loaded = self.load(name, &entry.settings, &source);
-        let active = loaded.and_then(|id| {
-            self.host.activate(name, id).map_err(refused)?;
-            Ok(id)
-        });
-        match active {
-            Ok(id) => {
-                tracing::info!(policy = name, revision = short(&id), "policy active");
-                self.problems.clear(&what);
-            }
-            Err(error) => self.problems.set(&what, error.to_string()),
-        }
-    }
-
-    /// Compiles, checks and configures; what decides stays.
-    fn load(&self, name: &str, settings: &str, source: &Source) -> Result<RevisionId, PolicyError> {
-        let file = match source {
-            Source::Builtin(builtin) => {
-                let component = builtin::component(builtin).ok_or_else(|| {
-                    let known = BUILTIN_POLICIES.join(", ");
-                    PolicyError::Refused(format!(
-                        "no component {builtin:?} comes with Weir; known: {known}"
-                    ))
-                })?;
-                return self.load_bytes(name, settings, component);
-            }
-            Source::File(file) => file.clone(),
-            Source::Uploaded => self.component_file(name),
-        };
-        self.host
-            .load_file(name, &file, settings, &self.facts)
-            .map_err(refused)
-    }
-
-    fn load_bytes(
-        &self,
-        name: &str,
-        settings: &str,
-        component: &[u8],
-    ) -> Result<RevisionId, PolicyError> {
-        self.host
-            .load(name, component, settings, &self.facts)
-            .map_err(refused)
-    }
-
-    /// Remembers an operator's choice; going back to the configuration forgets it.
-    fn keep(&self, name: &str, entry: &mut Entry, source: Source) -> Result<(), PolicyError> {
-        let path = choice_file(&self.folder, name);
-        if source == entry.configured {
-            match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error.into());
-                }
-                _ => {}
-            }
-        } else {
-            std::fs::create_dir_all(&self.folder)?;
-            let text =
-                serde_json::to_vec(&source).map_err(|e| PolicyError::Refused(e.to_string()))?;
-            write_private(&path, &text)?;
-        }
-        entry.source = source;
-        self.problems.clear(&format!("policy {name}"));
-        self.problems.clear(&format!("choice of policy {name}"));
-        Ok(())
+    /// The last lines of the audit trail, oldest first.
+    pub fn audit(&self, policy: Option<&str>, max: usize) -> std::io::Result<AuditTrail> {
+        let records = self.trail.lock().audit.last(policy, max)?;
+        Ok(differences::Trail(records))
     }
 
     fn entry(&self, name: &str) -> Result<&Mutex<Entry>, PolicyError> {
@@ -315,49 +184,134 @@ impl Policies {
         })
     }
 
-    fn component_file(&self, name: &str) -> PathBuf {
-        self.folder.join(format!("{name}.wasm"))
+    fn component_bytes_max(&self) -> u64 {
+        self.limits.component_bytes_max as u64
+    }
+
+    fn state(&self, name: &str) -> state::PolicyState {
+        let trail = self.trail.lock();
+        trail.state.policies.get(name).cloned().unwrap_or_default()
     }
 }
 
-fn refused(error: impl std::fmt::Display) -> PolicyError {
-    PolicyError::Refused(error.to_string())
+impl Entry {
+    fn of(name: &str, policy: &PolicyConfig) -> Result<Self, PolicyError> {
+        Ok(Self {
+            settings: settings_text(policy)?,
+            configured: configured(name, policy),
+            on_fault: on_fault(&policy.on_fault),
+            isolation: isolation(&policy.isolation),
+            seen: None,
+        })
+    }
+
+    fn binding(&self) -> BindingSettings {
+        BindingSettings {
+            on_fault: self.on_fault,
+            isolation: self.isolation,
+        }
+    }
+}
+
+impl Trail {
+    fn open(
+        folder: &Path,
+        config: &PolicyHostConfig,
+        problems: &Problems,
+    ) -> Result<Self, PolicyError> {
+        let state_file = folder.join("state.json");
+        let state = match State::read(&state_file) {
+            Ok(state) => state,
+            // Kept for whoever wants to look; the configuration decides from here.
+            Err(error @ StateError::Damaged(..)) => {
+                std::fs::rename(&state_file, folder.join("state.json.damaged"))?;
+                problems.set("policies", format!("{error}; the configuration decides"));
+                State::default()
+            }
+            Err(error) => return Err(PolicyError::Refused(error.to_string())),
+        };
+        let audit = Audit::open(
+            folder.join("audit.jsonl"),
+            config.audit_file_bytes_max,
+            config.audit_files_max,
+        )?;
+        Ok(Self {
+            state,
+            state_file,
+            audit,
+        })
+    }
+}
+
+/// Every policy: those with a table, those that come with Weir and are named somewhere, and
+/// the two that were always there.
+fn all(config: &Config) -> BTreeMap<String, PolicyConfig> {
+    let mut all = config.policies.clone();
+    let named = check::bound(config).into_iter().map(|bound| bound.policy);
+    for name in named.chain(ALWAYS_THERE) {
+        if BUILTIN_POLICIES.contains(&name) {
+            all.entry(name.to_owned()).or_default();
+        }
+    }
+    all
+}
+
+/// Policies that an operator can turn to without any configuration.
+const ALWAYS_THERE: [&str; 2] = ["pack", "spread"];
+
+/// What the host is started with; without a folder it keeps nothing.
+pub fn host_options(
+    config: &PolicyHostConfig,
+    folder: Option<&Path>,
+) -> Result<HostOptions, PolicyError> {
+    let keys = config.trusted_keys.iter().map(|key| key.parse());
+    let keys: Result<Vec<PublicKey>, _> = keys.collect();
+    let own = config.compile_cache_dir.clone();
+    let cache_dir = own.or_else(|| Some(folder?.join("compiled")));
+    Ok(HostOptions {
+        limits: limits(config),
+        cache_dir: cache_dir.filter(|_| config.compile_cache && folder.is_some()),
+        trusted_keys: keys.map_err(|error| PolicyError::Refused(error.to_string()))?,
+        ..HostOptions::default()
+    })
+}
+
+/// The host's limits as configured.
+fn limits(config: &PolicyHostConfig) -> Limits {
+    Limits {
+        component_bytes_max: config.component_bytes_max,
+        call_fuel_max: config.call_fuel_max,
+        call_time_max: Duration::from_millis(config.call_time_ms_max),
+        memory_bytes_max: config.memory_bytes_max,
+        calls_per_instance_max: config.calls_per_instance_max,
+        determinism_check_every: config.determinism_check_every,
+        ..Limits::default()
+    }
+}
+
+fn configured(name: &str, policy: &PolicyConfig) -> Source {
+    match policy.component(name) {
+        Component::Builtin(builtin) => Source::Builtin(builtin),
+        Component::File(file) => Source::File(file),
+        Component::Oci(layout) => Source::Oci(layout),
+    }
+}
+
+fn settings_text(policy: &PolicyConfig) -> Result<String, PolicyError> {
+    serde_json::to_string(&policy.settings).map_err(|e| PolicyError::Refused(e.to_string()))
 }
 
 fn on_fault(word: &str) -> OnFault {
-    if word == "refuse" {
-        OnFault::Refuse
-    } else {
-        OnFault::PreviousThenNative
+    match word {
+        "refuse" => OnFault::Refuse,
+        "native" => OnFault::Native,
+        _ => OnFault::PreviousThenNative,
     }
 }
 
-/// Enough of an id to tell revisions apart.
-fn short(id: &RevisionId) -> String {
-    id.to_string().chars().take(12).collect()
-}
-
-fn choice_file(folder: &Path, name: &str) -> PathBuf {
-    folder.join(format!("{name}.json"))
-}
-
-/// What an operator chose before; `None` for what is configured.
-fn read_choice(folder: &Path, name: &str) -> Result<Option<Source>, String> {
-    let path = choice_file(folder, name);
-    let text = match std::fs::read(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(format!("{}: {error}", path.display())),
-    };
-    let choice = serde_json::from_slice(&text);
-    choice
-        .map(Some)
-        .map_err(|error| format!("{} is damaged; choose again: {error}", path.display()))
-}
-
-fn fingerprint(source: &Source) -> Option<Fingerprint> {
-    match source {
-        Source::File(file) => Some(Fingerprint::of([file.as_path()])),
-        Source::Builtin(_) | Source::Uploaded => None,
+fn isolation(word: &str) -> Isolation {
+    match word {
+        "per-call" => Isolation::PerCall,
+        _ => Isolation::Reused,
     }
 }

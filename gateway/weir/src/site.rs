@@ -18,11 +18,11 @@ use weir_types::index::{Index, IndexError, Mutation, Refusal};
 
 use crate::config::Sources;
 use crate::config::model::{BackendConfig, Config, LimitsConfig};
+use crate::decider::PolicyDecider;
 use crate::error::Failure;
 use crate::grants::{Access, RootCredential};
 use crate::metrics::Metrics;
 use crate::owner::{Owned, Ownership};
-use crate::placer::PolicyPlacer;
 use crate::policies::Policies;
 use crate::problems::Problems;
 use crate::secrets::{GivenTwice, Reference};
@@ -172,7 +172,8 @@ impl Site {
             let opening = tokio::task::spawn_blocking(move || {
                 let index = Arc::new(open_index(&config, index)?);
                 let backends = open_backends(&config, &sources, &index, &clock, &entropy)?;
-                let policies = Arc::new(Policies::open(&config, problems).map_err(Failure::of)?);
+                let policies = Policies::open(&config, problems, Arc::clone(&clock));
+                let policies = Arc::new(policies.map_err(Failure::of)?);
                 Ok::<_, Failure>((index, backends, policies, config))
             });
             opening.await.map_err(Failure::of)??
@@ -200,7 +201,7 @@ impl Site {
         let gateway = Gateway::new(Parts {
             index: Arc::<EmbeddedIndex>::clone(&index),
             backends: Backends::new(handles.collect(), &observer, &settings),
-            decider: Arc::new(PolicyPlacer::new(Arc::clone(policies.host()), &config)),
+            decider: Arc::new(PolicyDecider::new(Arc::clone(policies.host()), &config)),
             grants: Arc::<Access>::clone(&access),
             observer,
             clock: Arc::clone(&clock),

@@ -156,6 +156,8 @@ impl Site {
                 age(outbox.oldest_replicate),
             ),
             policies: self.policies.host().metrics(),
+            stages: self.policies.host().status(),
+            recorded: self.policies.recorder().counts(),
             index_read_only: self.index.is_read_only(),
             problems: self.problems.all().len(),
         })
@@ -224,34 +226,6 @@ impl fmt::Display for Status {
         writeln!(f, "\nPROBLEMS")?;
         for (what, why) in &self.problems {
             writeln!(f, "  {what}: {}", why.escape_debug())?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for PolicyStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use crate::policies::Source;
-        let source = match &self.source {
-            Source::Builtin(name) => format!("built in: {name}"),
-            Source::File(file) => file.display().to_string(),
-            Source::Uploaded => "uploaded".to_owned(),
-        };
-        let active = self
-            .active
-            .as_deref()
-            .unwrap_or("none, the native default decides");
-        let component = self.component.as_deref().unwrap_or("-");
-        write!(
-            f,
-            "{}: {component}, revision {active} ({source})",
-            self.name
-        )?;
-        if !self.as_configured {
-            write!(f, ", chosen by an operator")?;
-        }
-        if self.quarantined {
-            write!(f, ", IN QUARANTINE")?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 
 mod backends;
 mod credentials;
+mod storage;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,11 +14,8 @@ use super::model::{Config, PolicyConfig};
 use super::similar::did_you_mean;
 use crate::secrets::{Reference, weakness};
 
-/// Policies that need no table.
-pub const BUILTIN_POLICIES: &[&str] = &["pack", "spread"];
-
-/// Largest component that is loaded.
-const COMPONENT_BYTES_MAX: u64 = 32 << 20;
+/// Policies that need no table: each is of the component of its name.
+pub const BUILTIN_POLICIES: &[&str] = weir_policy::builtin::NAMES;
 
 /// Every mistake that the values as a whole have.
 pub fn check(config: &Config, sources: &Sources) -> Vec<Mistake> {
@@ -27,7 +25,7 @@ pub fn check(config: &Config, sources: &Sources) -> Vec<Mistake> {
         mistakes: Vec::new(),
     };
     check.backends();
-    check.placement();
+    check.storage();
     check.policies();
     check.credentials();
     check.listeners();
@@ -56,37 +54,6 @@ impl Check<'_> {
         self.mistakes.push(Mistake::error(way, what, right));
     }
 
-    fn placement(&mut self) {
-        let config = self.config;
-        let way = Way::at(["placement"]);
-        self.policy_exists(&config.placement.policy, way.key("policy"));
-        self.factor_fits(config.placement.factor, way.key("factor"));
-        for (name, bucket) in &config.buckets {
-            let way = Way::at(["buckets", name]);
-            if let Some(policy) = &bucket.policy {
-                self.policy_exists(policy, way.key("policy"));
-            }
-            if let Some(factor) = bucket.factor {
-                self.factor_fits(factor, way.key("factor"));
-            }
-        }
-    }
-
-    fn factor_fits(&mut self, factor: u8, way: Way) {
-        let writable = self
-            .config
-            .backends
-            .values()
-            .filter(|b| !b.read_only)
-            .count();
-        if usize::from(factor) > writable && writable > 0 {
-            let what = format!(
-                "{factor} copies need {factor} backends that take writes; there are {writable}"
-            );
-            self.error(way, what, format!("at most {writable}, or more backends"));
-        }
-    }
-
     fn policy_exists(&mut self, name: &str, way: Way) {
         let own = self.config.policies.keys().map(String::as_str);
         let known: Vec<_> = BUILTIN_POLICIES.iter().copied().chain(own).collect();
@@ -101,22 +68,40 @@ impl Check<'_> {
         let config = self.config;
         for (name, policy) in &config.policies {
             let way = Way::at(["policies", name]);
-            match (&policy.builtin, &policy.file) {
-                (Some(_), Some(_)) => {
-                    self.error(way, "builtin and file are both given", "one of the two");
-                }
-                (Some(builtin), None) => self.builtin_exists(builtin, way.key("builtin")),
-                (None, Some(file)) => self.component_exists(file, way.key("file")),
-                (None, None) if BUILTIN_POLICIES.contains(&name.as_str()) => (),
-                (None, None) => {
-                    self.error(
-                        way,
-                        "no component is named",
-                        "builtin = \"spread\" or file = \"….wasm\"",
-                    );
-                }
+            let given: Vec<_> = [
+                ("builtin", policy.builtin.is_some()),
+                ("file", policy.file.is_some()),
+                ("oci", policy.oci.is_some()),
+            ]
+            .into_iter()
+            .filter_map(|(field, is_given)| is_given.then_some(field))
+            .collect();
+            if given.len() > 1 {
+                let what = format!("{} are given together", given.join(" and "));
+                self.error(way, what, "one of them");
+                continue;
+            }
+            if given.is_empty() && !BUILTIN_POLICIES.contains(&name.as_str()) {
+                let right = "builtin = \"spread\", file = \"….wasm\" or oci = \"…\"";
+                self.error(way.clone(), "no component is named", right);
+            }
+            if let Some(builtin) = &policy.builtin {
+                self.builtin_exists(builtin, way.key("builtin"));
+            }
+            if let Some(file) = &policy.file {
+                self.component_exists(file, way.key("file"));
+            }
+            if let Some(layout) = &policy.oci
+                && let Err(error) = crate::policies::oci::read(layout, self.component_bytes_max())
+            {
+                let right = "a folder with oci-layout, index.json and blobs/sha256";
+                self.error(way.key("oci"), error.to_string(), right);
             }
         }
+    }
+
+    fn component_bytes_max(&self) -> u64 {
+        self.config.policy_host.component_bytes_max as u64
     }
 
     fn builtin_exists(&mut self, name: &str, way: Way) {
@@ -132,9 +117,13 @@ impl Check<'_> {
                 let what = format!("{} cannot be read: {error}", file.display());
                 self.error(way, what, "name a WebAssembly component");
             }
-            Ok(meta) if meta.len() > COMPONENT_BYTES_MAX => {
+            Ok(meta) if meta.len() > self.component_bytes_max() => {
                 let what = format!("{} has {} bytes", file.display(), meta.len());
-                self.error(way, what, format!("at most {COMPONENT_BYTES_MAX}"));
+                let right = format!(
+                    "at most {}, or a larger policy_host.component_bytes_max",
+                    self.component_bytes_max()
+                );
+                self.error(way, what, right);
             }
             Ok(_) => (),
         }
@@ -294,15 +283,18 @@ pub enum Component {
     Builtin(String),
     /// A file.
     File(PathBuf),
+    /// A folder with an OCI image layout.
+    Oci(PathBuf),
 }
 
 impl PolicyConfig {
     /// The component of the policy called `name`, which [`check`] has found right.
     pub fn component(&self, name: &str) -> Component {
-        match (&self.builtin, &self.file) {
-            (_, Some(file)) => Component::File(file.clone()),
-            (Some(builtin), None) => Component::Builtin(builtin.clone()),
-            (None, None) => Component::Builtin(name.to_owned()),
+        match (&self.builtin, &self.file, &self.oci) {
+            (.., Some(layout)) => Component::Oci(layout.clone()),
+            (_, Some(file), None) => Component::File(file.clone()),
+            (Some(builtin), None, None) => Component::Builtin(builtin.clone()),
+            (None, None, None) => Component::Builtin(name.to_owned()),
         }
     }
 }

@@ -149,17 +149,40 @@ pub fn load_text(sources: &Sources, file: &Path, text: &str, start: Config) -> L
     // What follows from a value that was refused already is not told again.
     mistakes.extend(further.into_iter().filter(|m| !structural.contains(&m.way)));
 
+    Loaded {
+        config,
+        findings: located(mistakes, &figment, &locator),
+    }
+}
+
+/// Where mistakes stand that were found in a configuration after it was read.
+pub fn locate(sources: &Sources, mistakes: Vec<Mistake>) -> Vec<Finding> {
+    let file = sources.file.as_deref();
+    let text = file.and_then(|file| std::fs::read_to_string(file).ok());
+    let text = text.unwrap_or_default();
+    // A file that was changed meanwhile and cannot be parsed gives no line.
+    let document = ImDocument::parse(text.clone()).ok();
+    let locator = Locator {
+        file: file.unwrap_or(Path::new("")),
+        text: &text,
+        document: document.as_ref(),
+    };
+    let figment = Figment::from(Toml::string(&text)).merge(Environment(&sources.environment));
+    located(mistakes, &figment, &locator)
+}
+
+fn located(mistakes: Vec<Mistake>, figment: &Figment, locator: &Locator<'_>) -> Vec<Finding> {
     let find = |mistake: Mistake| {
-        let place = match environment_variable(&figment, &mistake.way) {
+        let place = match environment_variable(figment, &mistake.way) {
             Some(variable) => Place::Environment(variable),
-            None if text.is_empty() => Place::Default,
+            None if locator.text.is_empty() => Place::Default,
             None => locator.place(&mistake.way),
         };
         Finding { place, mistake }
     };
     let mut findings: Vec<_> = mistakes.into_iter().map(find).collect();
     findings.sort_by(|a, b| (&a.place, &a.mistake.way).cmp(&(&b.place, &b.mistake.way)));
-    Loaded { config, findings }
+    findings
 }
 
 /// The variable that gave the value, if one did.

@@ -57,6 +57,28 @@ fn domain(text: &str) -> Result<(), String> {
     }
 }
 
+/// As the front takes them; STANDARD is what an object has without one.
+fn storage_class(text: &str) -> Result<(), String> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    if text == "STANDARD" {
+        return Err("another class than STANDARD, which objects have without any".into());
+    }
+    if (1..=64).contains(&text.len()) && text.bytes().all(plain) {
+        Ok(())
+    } else {
+        Err("1 to 64 letters, digits, `_` or `-`, such as \"GLACIER\"".into())
+    }
+}
+
+fn public_key(text: &str) -> Result<(), String> {
+    let parsed = text.parse::<weir_policy::signature::PublicKey>();
+    parsed
+        .map(drop)
+        .map_err(|_| "a public key of 64 hexadecimal digits".into())
+}
+
+const PUBLIC_KEY: Kind = Kind::Checked(public_key);
+const STORAGE_CLASS: Kind = Kind::Checked(storage_class);
 const DOMAIN: Kind = Kind::Checked(domain);
 const ADDRESS: Kind = Kind::Checked(address);
 const ACTION: Kind = Kind::Choice(&["read", "write", "delete", "list", "admin", "all"]);
@@ -75,8 +97,13 @@ config_table! {
         admin: AdminConfig = AdminConfig::default(), Kind::Table(AdminConfig::TABLE);
         /// Logs go to standard error.
         log: LogConfig = LogConfig::default(), Kind::Table(LogConfig::TABLE);
-        /// Where objects go when their bucket says nothing else.
+        /// The default storage policy: where objects go when nothing selects another one.
         placement: PlacementConfig = PlacementConfig::default(), Kind::Table(PlacementConfig::TABLE);
+        /// Named storage policies: who decides, how many copies, and the constraints that no
+        /// policy can widen. One is selected by the storage class of a request, by the longest
+        /// prefix of the key that names one, by the bucket, or by the bucket's
+        /// LocationConstraint; whichever comes first in this order.
+        storage_policies: BTreeMap<String, StoragePolicyConfig> = BTreeMap::new(), Kind::Map(StoragePolicyConfig::TABLE, plain_name), "archive";
         /// Where bytes lie: a table for each backend. Its name is written into the index with
         /// every copy, so it stays for as long as the backend holds anything.
         backends: BTreeMap<String, BackendConfig> = BTreeMap::new(), Kind::Map(BackendConfig::TABLE, backend_id), "disk-a";
@@ -85,8 +112,11 @@ config_table! {
         /// Who may connect. Reloaded while the gateway runs, whenever this file or a secret's
         /// file changes.
         credentials: BTreeMap<String, CredentialConfig> = BTreeMap::new(), Kind::Map(CredentialConfig::TABLE, plain_name), "app";
-        /// Placement policies by name. `spread` and `pack` are there without being named.
+        /// Policies by name: a component each, with settings. Storage policies name them. Those
+        /// that come with Weir need no table when they need no settings.
         policies: BTreeMap<String, PolicyConfig> = BTreeMap::new(), Kind::Map(PolicyConfig::TABLE, plain_name), "nearest";
+        /// The host of the policies: limits, signatures, what is kept.
+        policy_host: PolicyHostConfig = PolicyHostConfig::default(), Kind::Table(PolicyHostConfig::TABLE);
         /// Limits and times of the gateway's core.
         limits: LimitsConfig = LimitsConfig::default(), Kind::Table(LimitsConfig::TABLE);
     }
@@ -177,12 +207,57 @@ config_table! {
 }
 
 config_table! {
-    /// Where objects go when their bucket says nothing else.
+    /// The default storage policy: where objects go when nothing selects another one. Its name
+    /// is `default`.
     PlacementConfig {
-        /// Name of the policy that decides.
+        /// Name of the policy that decides where a new version goes.
         policy: String = "spread".into(), Kind::Text;
-        /// Copies of each object.
+        /// Name of the policy that decides what happens when the preferred backends are full.
+        /// Without one the candidates of placement are tried to the last.
+        overflow: Option<String> = None, Kind::Text, "\"spill\"";
+        /// Name of the policy that decides which copies an object should have. Without one
+        /// they are made on placement's candidates in order.
+        replication: Option<String> = None, Kind::Text, "\"mirror\"";
+        /// Name of the policy that decides in which order copies are read. Without one the
+        /// quickest healthy copy is read first.
+        read_routing: Option<String> = None, Kind::Text, "\"nearest\"";
+        /// Copies of each object, as far as the placement policy does not decide otherwise.
         factor: u8 = 2, Kind::Integer(1, 16);
+        /// Copies that must be durable before the client gets its 200. Told to policies; more
+        /// than 1 is not waited for yet.
+        ack: u8 = 1, Kind::Integer(1, 16);
+        /// Only backends of these residencies ever get a copy; without any, all do.
+        residency: Vec<String> = Vec::new(), Kind::List(&TEXT), "[\"eu\"]";
+        /// No two copies of an object share a failure domain. A backend that names none is one
+        /// of its own.
+        distinct_failure_domains: bool = false, Kind::Flag;
+    }
+}
+
+config_table! {
+    /// A named storage policy. What it does not say is as in `[placement]`.
+    StoragePolicyConfig {
+        /// Name of the policy that decides where a new version goes.
+        placement: Option<String> = None, Kind::Text, "\"tier\"";
+        /// Name of the policy that decides what happens when the preferred backends are full.
+        overflow: Option<String> = None, Kind::Text, "\"spill\"";
+        /// Name of the policy that decides which copies an object should have.
+        replication: Option<String> = None, Kind::Text, "\"mirror\"";
+        /// Name of the policy that decides in which order copies are read.
+        read_routing: Option<String> = None, Kind::Text, "\"nearest\"";
+        /// Copies of each object.
+        factor: Option<u8> = None, Kind::Integer(1, 16), "3";
+        /// Copies that must be durable before the client gets its 200.
+        ack: Option<u8> = None, Kind::Integer(1, 16), "1";
+        /// Only backends of these residencies ever get a copy; `["*"]` lifts the
+        /// default's.
+        residency: Vec<String> = Vec::new(), Kind::List(&TEXT), "[\"eu\"]";
+        /// No two copies of an object share a failure domain.
+        distinct_failure_domains: Option<bool> = None, Kind::Flag, "true";
+        /// Storage classes (`x-amz-storage-class`) that select it.
+        storage_classes: Vec<String> = Vec::new(), Kind::List(&STORAGE_CLASS), "[\"GLACIER\"]";
+        /// LocationConstraints of buckets that select it.
+        locations: Vec<String> = Vec::new(), Kind::List(&TEXT), "[\"eu-archive\"]";
     }
 }
 
@@ -199,9 +274,11 @@ config_table! {
         region: Option<String> = None, Kind::Text, "\"eu-central-1\"";
         /// Provider, told to policies.
         provider: Option<String> = None, Kind::Text, "\"aws\"";
-        /// Backends that share it are expected to fail together; told to policies.
+        /// Backends that share it are expected to fail together. Told to policies, and what
+        /// `distinct_failure_domains` of a storage policy goes by.
         failure_domain: Option<String> = None, Kind::Text, "\"rack-4\"";
-        /// Where the law says the bytes lie; told to policies.
+        /// Where the law says the bytes lie. Told to policies, and what `residency` of a
+        /// storage policy goes by.
         residency: Option<String> = None, Kind::Text, "\"eu\"";
         /// Free labels, told to policies.
         labels: BTreeMap<String, String> = BTreeMap::new(), Kind::Labels, "{ tier = \"hot\" }";
@@ -257,6 +334,8 @@ config_table! {
         write_thousand_micros: u64 = 0, ANY;
         /// A thousand reading requests.
         read_thousand_micros: u64 = 0, ANY;
+        /// What is kept for a shorter time is charged for this many days.
+        retention_days_min: u32 = 0, Kind::Integer(0, 36_500);
     }
 }
 
@@ -266,10 +345,26 @@ config_table! {
     BucketConfig {
         /// LocationConstraint of the bucket when it is created.
         location: Option<String> = None, Kind::Text, "\"eu-central-1\"";
-        /// Name of the policy that decides for the bucket; else `placement.policy`.
+        /// Name of the storage policy of its objects, where neither storage class nor prefix
+        /// selects one; else its LocationConstraint may, else it is `default`.
+        storage_policy: Option<String> = None, Kind::Text, "\"archive\"";
+        /// Name of the policy that decides where new versions go, instead of the one that this
+        /// storage policy names.
         policy: Option<String> = None, Kind::Text, "\"nearest\"";
-        /// Copies of each object; else `placement.factor`.
+        /// Copies of each object, instead of what this storage policy says.
         factor: Option<u8> = None, Kind::Integer(1, 16), "3";
+        /// Storage policies of keys that begin with a prefix; the longest prefix counts.
+        prefixes: Vec<PrefixConfig> = Vec::new(), Kind::Tables(PrefixConfig::TABLE);
+    }
+}
+
+config_table! {
+    /// Keys with a storage policy of their own.
+    PrefixConfig {
+        /// What the keys begin with.
+        prefix: String = String::new(), Kind::Text, "\"logs/\"";
+        /// Name of the storage policy of their objects.
+        storage_policy: String = String::new(), Kind::Text, "\"archive\"";
     }
 }
 
@@ -301,18 +396,75 @@ config_table! {
 }
 
 config_table! {
-    /// A placement policy: a WebAssembly component and its settings.
+    /// A policy: a WebAssembly component and its settings.
     PolicyConfig {
-        /// A component that comes with Weir: `spread` (least used first) or `pack` (fill in
-        /// order).
+        /// A component that comes with Weir: `spread`, `pack`, `weighted`, `geo`, `cost`, `tier`
+        /// (placement), `mirror` (replication), `latency` (read routing), `overflow-spill`.
         builtin: Option<String> = None, Kind::Text, "\"pack\"";
-        /// File with a component. Replacing it swaps the policy while the gateway runs.
+        /// File with a component. Replacing it swaps the policy while the gateway runs. Its
+        /// signature stands beside it, in a file of the same name with `.sig` behind it.
         file: Option<PathBuf> = None, Kind::Text, "\"policies/nearest.wasm\"";
+        /// Folder with an OCI image layout that holds one component. Replacing its
+        /// `index.json` swaps the policy while the gateway runs.
+        oci: Option<PathBuf> = None, Kind::Text, "\"policies/nearest\"";
         /// Settings handed to the component as JSON.
         settings: Dict = Dict::new(), Kind::Open, "{ order = [\"disk-a\", \"disk-b\"] }";
-        /// When the component fails: `fallback` asks its previous revision, then the native
-        /// default; `refuse` answers 503.
-        on_fault: String = "fallback".into(), Kind::Choice(&["fallback", "refuse"]);
+        /// When the component fails: `previous` asks its previous revision, then the native
+        /// default; `native` asks the native default at once; `refuse` answers 503 (reads go
+        /// on). `fallback` is an older word for `previous`.
+        on_fault: String = "previous".into(), Kind::Choice(&["previous", "native", "refuse", "fallback"]);
+        /// `reused` keeps instances between calls; `per-call` gives each call a fresh one, for
+        /// some ten microseconds more.
+        isolation: String = "reused".into(), Kind::Choice(&["reused", "per-call"]);
+        /// Decisions that are recorded, for `weir plugin replay` and `weir plugin simulate`.
+        recording: RecordingConfig = RecordingConfig::default(), Kind::Table(RecordingConfig::TABLE);
+    }
+}
+
+config_table! {
+    /// Recording of a policy's decisions, into `policies/recordings` of the data folder. The
+    /// files hold buckets, keys, tags and principals: only their owner can read them.
+    RecordingConfig {
+        /// How many of a thousand decisions are recorded; 0 records nothing.
+        share_permille: u16 = 0, Kind::Integer(0, 1000);
+        /// A file that has grown to this size is followed by a new one.
+        file_bytes_max: u64 = 16_777_216, Kind::Integer(65_536, 1_073_741_824);
+        /// So many files are kept; the oldest goes first.
+        files_max: usize = 4, Kind::Integer(1, 1000);
+    }
+}
+
+config_table! {
+    /// The host of the policies: limits, signatures, what is kept. All limits hold for every
+    /// policy.
+    PolicyHostConfig {
+        /// Public keys, 64 hexadecimal digits each, as `weir plugin sign` prints them. With any,
+        /// a component that none of them has signed is refused; what comes with Weir needs no
+        /// signature.
+        trusted_keys: Vec<String> = Vec::new(), Kind::List(&PUBLIC_KEY), "[\"3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29\"]";
+        /// Compiled components are kept, so that a start need not compile them again.
+        compile_cache: bool = true, Kind::Flag;
+        /// Folder of compiled components: nobody but its owner may write to it. Without one it
+        /// is `policies/compiled` in the data folder.
+        compile_cache_dir: Option<PathBuf> = None, Kind::Text, "\"/var/cache/weir\"";
+        /// Size of a component.
+        component_bytes_max: usize = 33_554_432, Kind::Integer(1024, 268_435_456);
+        /// Fuel (about one unit per instruction) of one decision.
+        call_fuel_max: u64 = 5_000_000, Kind::Integer(10_000, 1_000_000_000);
+        /// Backstop in wall time of one decision, for stalls of the machine.
+        call_time_ms_max: u64 = 80, Kind::Integer(10, 10_000);
+        /// Memory of one instance.
+        memory_bytes_max: usize = 67_108_864, Kind::Integer(65_536, 4_294_967_296);
+        /// Calls after which an instance is replaced.
+        calls_per_instance_max: u32 = 10_000, Kind::Integer(1, 1_000_000_000);
+        /// Every so many calls one is repeated on a fresh instance and must agree; 0 never.
+        determinism_check_every: u32 = 1000, Kind::Integer(0, 1_000_000_000);
+        /// Components that are kept in the data folder beside those that are in use.
+        components_kept_max: usize = 16, Kind::Integer(0, 1000);
+        /// The audit trail is followed by a new file when it has grown to this size.
+        audit_file_bytes_max: u64 = 1_048_576, Kind::Integer(4096, 1_073_741_824);
+        /// So many files of the audit trail are kept.
+        audit_files_max: usize = 16, Kind::Integer(1, 10_000);
     }
 }
 
@@ -374,6 +526,9 @@ no_literal!(
     PlacementConfig,
     CostConfig,
     GrantConfig,
+    PrefixConfig,
+    RecordingConfig,
+    PolicyHostConfig,
     LimitsConfig
 );
 
@@ -425,7 +580,9 @@ impl Config {
         }
         for policy in self.policies.values_mut() {
             join_some(&mut policy.file);
+            join_some(&mut policy.oci);
         }
+        join_some(&mut self.policy_host.compile_cache_dir);
         self
     }
 }

@@ -137,7 +137,7 @@ fn mistakes_are_told_with_place_and_what_would_be_right() {
             "[buckets.photos]\npolicy = \"x\"\n",
             2,
             1,
-            &["buckets.photos.policy", "known: pack, spread"],
+            &["buckets.photos.policy", "known: cost, geo"],
         ),
         (
             "[buckets.Photos]\n",
@@ -150,7 +150,106 @@ fn mistakes_are_told_with_place_and_what_would_be_right() {
             "[policies.x]\nbuiltin = \"best\"\n",
             2,
             1,
-            &["one of pack, spread"],
+            &["one of cost, geo"],
+        ),
+        (
+            "[policies.x]\noci = \"no-layout\"\n",
+            2,
+            1,
+            &["no-layout/oci-layout", "a folder with oci-layout"],
+        ),
+        (
+            "[policy_host]\ntrusted_keys = [\"abc\"]\n",
+            2,
+            17,
+            &["trusted_keys[0]", "64 hexadecimal digits"],
+        ),
+        (
+            "[policies.pack.recording]\nshare_permille = 1001\n",
+            2,
+            1,
+            &["1001 is out of range", "from 0 to 1000"],
+        ),
+        (
+            "[placement]\noverflow = \"spil\"\n[policies.spill]\nbuiltin = \"pack\"\n",
+            2,
+            1,
+            &["placement.overflow", "did you mean \"spill\"?"],
+        ),
+        (
+            "[placement]\nack = 3\n",
+            2,
+            1,
+            &["ack is 3, of 2 copies", "at most 2"],
+        ),
+        (
+            "[placement]\nresidency = [\"eu\"]\nfactor = 1\n[backends.c]\nkind = \"fs\"\npath = \"c\"\nresidency = \"us\"\n",
+            2,
+            14,
+            &["no backend has the residency \"eu\"", "there are: us"],
+        ),
+        (
+            "[storage_policies.cold]\nplacement = \"sprd\"\nlocations = [\"x\"]\n",
+            2,
+            1,
+            &[
+                "storage_policies.cold.placement",
+                "did you mean \"spread\"?",
+            ],
+        ),
+        (
+            "[storage_policies.cold]\nlocations = [\"x\"]\n[storage_policies.warm]\nlocations = [\"y\", \"x\"]\n",
+            4,
+            19,
+            &["`cold` has the location \"x\" already"],
+        ),
+        (
+            "[storage_policies.cold]\nstorage_classes = [\"X\"]\n[storage_policies.warm]\nstorage_classes = [\"X\"]\n",
+            4,
+            20,
+            &["`cold` has the storage class \"X\" already"],
+        ),
+        (
+            "[storage_policies.cold]\nstorage_classes = [\"STANDARD\"]\n",
+            2,
+            20,
+            &["another class than STANDARD"],
+        ),
+        (
+            "[storage_policies.default]\n",
+            1,
+            19,
+            &["has a table of its own", "[placement]"],
+        ),
+        (
+            "[storage_policies.cold]\nlocations = [\"x\"]\nfactor = 3\n",
+            3,
+            1,
+            &["3 copies need 3 backends", "there are 2"],
+        ),
+        (
+            "[buckets.photos]\nstorage_policy = \"cld\"\n[storage_policies.cold]\nlocations = [\"x\"]\n",
+            2,
+            1,
+            &["no storage policy \"cld\"", "did you mean \"cold\"?"],
+        ),
+        (
+            "[[buckets.photos.prefixes]]\nprefix = \"a/\"\nstorage_policy = \"cold\"\n",
+            3,
+            1,
+            &["prefixes[0].storage_policy", "known: default"],
+        ),
+        (
+            "[[buckets.photos.prefixes]]\nprefix = \"a/\"\nstorage_policy = \"default\"\n[[buckets.photos.prefixes]]\nprefix = \"a/\"\nstorage_policy = \"default\"\n",
+            5,
+            1,
+            &["the prefix \"a/\" is there already"],
+        ),
+        (
+            "[[buckets.photos.prefixes]]\nstorage_policy = \"default\"\n",
+            1,
+            1,
+            &["the prefix is missing"],
         ),
         (
             "[policies.x]\nfile = \"no.wasm\"\n",
@@ -162,7 +261,7 @@ fn mistakes_are_told_with_place_and_what_would_be_right() {
             "[policies.x]\nbuiltin = \"pack\"\nfile = \"no.wasm\"\n",
             1,
             11,
-            &["both given"],
+            &["builtin and file are given together"],
         ),
         (
             "[backends.c]\npath = \"c\"\n",
@@ -226,6 +325,105 @@ fn mistakes_are_told_with_place_and_what_would_be_right() {
             continue;
         }
         check_behind(text, line, column, words);
+    }
+}
+
+#[test]
+fn copies_need_backends_that_keep_the_constraints() {
+    let backends = |residency: [&str; 3], domain: [&str; 3]| {
+        let one = |(i, id): (usize, &str)| {
+            format!(
+                "[backends.{id}]\nkind = \"fs\"\npath = \"{id}\"\n{}{}",
+                named("residency", residency[i]),
+                named("failure_domain", domain[i])
+            )
+        };
+        ["a", "b", "c"]
+            .into_iter()
+            .enumerate()
+            .map(one)
+            .collect::<String>()
+    };
+    fn named(field: &str, value: &str) -> String {
+        if value.is_empty() {
+            String::new()
+        } else {
+            format!("{field} = \"{value}\"\n")
+        }
+    }
+    let anywhere = backends(["", "", ""], ["", "", ""]);
+    let split = backends(["eu", "eu", "us"], ["r1", "r1", "r2"]);
+    for (backends, policy, want) in [
+        (&anywhere, "factor = 3", None),
+        (
+            &anywhere,
+            "factor = 3\ndistinct_failure_domains = true",
+            None,
+        ),
+        (&split, "factor = 3", None),
+        (&split, "residency = [\"eu\"]\nfactor = 2", None),
+        (&split, "residency = [\"eu\", \"us\"]\nfactor = 3", None),
+        (
+            &split,
+            "residency = [\"eu\"]\nfactor = 3",
+            Some("there are 2"),
+        ),
+        (
+            &split,
+            "residency = [\"eux\"]\nfactor = 2",
+            Some("did you mean \"eu\"?"),
+        ),
+        (
+            &split,
+            "residency = [\"mars\"]\nfactor = 2",
+            Some("there are: eu, us"),
+        ),
+        (&split, "distinct_failure_domains = true\nfactor = 2", None),
+        (
+            &split,
+            "distinct_failure_domains = true\nfactor = 3",
+            Some("3 copies need 3 failure domains that take writes; there are 2"),
+        ),
+        (
+            &split,
+            "distinct_failure_domains = true\nresidency = [\"eu\"]\nfactor = 2",
+            Some("there are 1"),
+        ),
+    ] {
+        for table in [
+            "[placement]\n",
+            "[storage_policies.x]\nlocations = [\"x\"]\n",
+        ] {
+            let scratch = tempfile::tempdir().expect("a scratch folder");
+            let text = format!("{backends}{table}{policy}\n");
+            let found = findings_in(scratch.path(), &text, &[]);
+            match want {
+                None => assert_eq!(found, Vec::<String>::new(), "{text}"),
+                Some(word) => assert!(
+                    found.iter().any(|finding| finding.contains(word)),
+                    "{text}\n{found:#?}"
+                ),
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_wrong_but_not_meant_is_a_warning() {
+    for (text, word) in [
+        ("[placement]\nack = 2\n", "not waited for yet"),
+        (
+            "[storage_policies.cold]\nfactor = 1\n",
+            "nothing selects this storage policy",
+        ),
+    ] {
+        let scratch = tempfile::tempdir().expect("a scratch folder");
+        let found = findings_in(scratch.path(), &format!("{RIGHT}{text}"), &[]);
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(
+            found[0].contains("warning") && found[0].contains(word),
+            "{found:#?}"
+        );
     }
 }
 

@@ -1,0 +1,126 @@
+//! A start: every policy back to where it was.
+
+use super::audit::{OK, Step, Who};
+use super::fetch::fingerprint;
+use super::lifecycle::{Stage, followed, id_of};
+use super::state::{Follows, Held, Staged};
+use super::{Entry, Policies, PolicyError};
+
+/// Lines of the trail that are looked through for steps that were not carried out: a crash
+/// leaves one of each policy at most, and refusals between.
+const LOST_MAX: usize = 1000;
+
+impl Policies {
+    /// Brings every policy back. What cannot be brought back is a problem on the status page.
+    pub(super) fn restore(&self) {
+        if let Err(error) = self.resolve_lost() {
+            self.problems
+                .set("policies", format!("audit trail: {error}"));
+        }
+        for (name, entry) in &self.entries {
+            let mut entry = entry.lock();
+            self.restore_one(name, &mut entry);
+            let state = self.state(name);
+            if let Err(error) = self.apply(name, &state) {
+                self.problems
+                    .set(&format!("policy {name}"), error.to_string());
+            }
+        }
+    }
+
+    /// Steps that are in the trail and not in the state were never answered for.
+    fn resolve_lost(&self) -> std::io::Result<()> {
+        let (carried_out, lines) = {
+            let trail = self.trail.lock();
+            (trail.state.audit_seq, trail.audit.last(None, LOST_MAX)?)
+        };
+        let is_lost = |step: Step| !matches!(step, Step::Refuse | Step::Check | Step::Resolve);
+        let lost: Vec<_> = lines
+            .into_iter()
+            .filter(|line| line.seq > carried_out && line.result == OK && is_lost(line.step))
+            .collect();
+        for line in &lost {
+            self.resolve(line)?;
+        }
+        let trail = &mut *self.trail.lock();
+        if !lost.is_empty() {
+            trail.state.audit_seq = trail.audit.seq();
+            trail.state.write(&trail.state_file)?;
+        }
+        Ok(())
+    }
+
+    fn restore_one(&self, name: &str, entry: &mut Entry) {
+        let state = self.state(name);
+        if let Some(previous) = &state.previous {
+            // It becomes the previous one when the active one takes its place.
+            let back = self.renew(name, entry, previous);
+            if let Err(error) = back.and_then(|held| self.decide(name, &held)) {
+                tracing::warn!(policy = name, %error, "the previous revision is not there");
+            }
+        }
+        for (stage, staged) in [
+            (Stage::Shadow, &state.shadow),
+            (Stage::Canary, &state.canary),
+        ] {
+            if let Some(staged) = staged {
+                self.restore_stage(name, entry, stage, staged);
+            }
+        }
+        let problem = format!("policy {name}");
+        let is_followed = match followed(entry, &state) {
+            Some(source) => {
+                entry.seen = fingerprint(&source);
+                self.follow(Who::Configuration, name, entry, source)
+            }
+            None => false,
+        };
+        if is_followed {
+            return;
+        }
+        // What decided last decides on; why it is not what is followed was told.
+        let Some(active) = &state.active else {
+            return;
+        };
+        let back = self.renew(name, entry, active).and_then(|held| {
+            if held == *active {
+                return self.decide(name, &held);
+            }
+            // The settings of the configuration have changed.
+            let follows = state.follows.clone();
+            self.activate(Who::Configuration, name, entry, held, follows)
+                .map(drop)
+        });
+        match back {
+            Ok(()) if state.follows == Follows::Revision => self.problems.clear(&problem),
+            Ok(()) => {}
+            Err(error) => self.problems.set(&problem, error.to_string()),
+        }
+    }
+
+    /// Loads a revision that was tried. One that is not what it was is not tried any more.
+    fn restore_stage(&self, name: &str, entry: &Entry, stage: Stage, staged: &Staged) {
+        let why = match self.renew(name, entry, &staged.held) {
+            Ok(held) if held == staged.held => return,
+            Ok(_) => "its settings are other ones now".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let what = format!("policy {name}, {}", stage.name());
+        self.problems
+            .set(&what, format!("{why}; it is not tried any more"));
+        if let Err(error) = self.forget(Who::Configuration, name, entry, stage) {
+            tracing::error!(policy = name, %error, "the stage was not ended on disk");
+        }
+    }
+
+    fn decide(&self, name: &str, held: &Held) -> Result<(), PolicyError> {
+        let Some(id) = id_of(held) else {
+            return Err(PolicyError::Refused(format!(
+                "{:?} is no revision",
+                held.revision
+            )));
+        };
+        let activated = self.host.activate(name, id);
+        activated.map_err(|error| PolicyError::Refused(error.to_string()))
+    }
+}

@@ -63,3 +63,9 @@ pub fn component(name: &str) -> Option<&'static [u8]> {
         _ => None,
     }
 }
+
+/// Whether this is the component of a built-in policy, which is trusted as the gateway is.
+pub(crate) fn contains(bytes: &[u8]) -> bool {
+    let mut all = NAMES.iter().filter_map(|name| component(name));
+    all.any(|component| component == bytes)
+}

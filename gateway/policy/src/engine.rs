@@ -8,7 +8,9 @@ use std::thread;
 use parking_lot::Mutex;
 
 use wasmtime::component::{HasSelf, Linker};
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+use wasmtime::{
+    Cache, Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
+};
 
 use crate::bindings::{v0_1_0, v0_2_0};
 use crate::cache;
@@ -27,6 +29,7 @@ pub(crate) struct Runtime {
     pub(crate) linker: Linker<GuestState>,
     pub(crate) limits: Limits,
     compiler: Compiler,
+    cache: Option<Cache>,
     /// What is compiled now, by SHA-256 of the component: one plugin that
     /// serves several bindings, or gets other settings, is compiled once.
     compiled: Mutex<HashMap<[u8; 32], Weak<Compiled>>>,
@@ -46,11 +49,25 @@ impl Runtime {
     /// does. What is compiled is kept in `cache_dir`.
     pub(crate) fn new(limits: Limits, cache_dir: Option<&Path>) -> Result<Self, StartError> {
         let mut config = config(&limits);
-        config.cache(cache_dir.map(cache::open).transpose()?);
-        Self::start(&config, limits).map_err(|error| StartError::Engine(format!("{error:#}")))
+        let cache = cache_dir.map(cache::open).transpose()?;
+        config.cache(cache.clone());
+        Self::start(&config, limits, cache)
+            .map_err(|error| StartError::Engine(format!("{error:#}")))
     }
 
-    fn start(config: &Config, limits: Limits) -> Result<Self, wasmtime::Error> {
+    /// Components that were found in the cache, and those that were not.
+    pub(crate) fn cache_use(&self) -> (u64, u64) {
+        let cache = self.cache.as_ref();
+        cache.map_or((0, 0), |cache| {
+            (cache.cache_hits() as u64, cache.cache_misses() as u64)
+        })
+    }
+
+    fn start(
+        config: &Config,
+        limits: Limits,
+        cache: Option<Cache>,
+    ) -> Result<Self, wasmtime::Error> {
         let engine = Engine::new(config)?;
         let mut linker = Linker::new(&engine);
         v0_1_0::PlacementPolicy::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
@@ -70,6 +87,7 @@ impl Runtime {
             engine,
             linker,
             limits,
+            cache,
             compiled: Mutex::default(),
         })
     }

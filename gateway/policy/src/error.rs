@@ -126,7 +126,7 @@ pub enum StartError {
 }
 
 /// Why a revision cannot be activated.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ActivateError {
     /// No binding of this name.
     #[error("no binding `{0}`")]

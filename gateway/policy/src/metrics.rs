@@ -118,6 +118,10 @@ pub struct MetricsSnapshot {
     pub unbound: u64,
     /// Revisions that exist now, over all bindings.
     pub revisions_loaded: u64,
+    /// Components that need not be compiled, because they were kept; 0 without a cache.
+    pub compile_cache_hits: u64,
+    /// Components that were compiled and then kept; 0 without a cache.
+    pub compile_cache_misses: u64,
 }
 
 /// The counters of one binding.

@@ -2,8 +2,9 @@
 
 use std::io::Write;
 
-use crate::support::{AT_MISTAKES, Guest, component, facts, input, states, wit};
-use weir_policy::{DecidedBy, FaultKind, Limits, LoadError, PolicyHost, builtin};
+use weir_policy::{DecidedBy, DecisionKind, Limits, LoadError, PolicyHost, builtin};
+
+use crate::support::{Guest, component, facts, input, states, wit};
 
 /// The whole point of a refusal: what it says, and that nothing changed.
 fn check(what: &str, bytes: &[u8], settings: &str, says: &str) {
@@ -84,7 +85,13 @@ fn no_cut_component_is_taken() {
     // A cut between two sections leaves a valid component that lacks exports.
     for keep in (0..good.len()).step_by(41) {
         let refused = host.load("b", &good[..keep], None, "{}", &facts(2));
-        let expected = matches!(refused, Err(LoadError::Invalid(_) | LoadError::Export(_)));
+        let expected = matches!(
+            refused,
+            Err(LoadError::Invalid(_)
+                | LoadError::Export(_)
+                | LoadError::DecidesNothing
+                | LoadError::Decides { .. })
+        );
         assert!(expected, "{keep} of {}: {refused:?}", good.len());
     }
     assert_eq!(host.active("b"), None);
@@ -138,90 +145,70 @@ fn imports_other_than_the_hosts_are_refused() {
 
 #[test]
 fn other_versions_and_types_are_refused() {
-    let other_version = |text: &str| text.replace("0.1.0", "0.9.0");
-    let future = component(
-        &other_version(&Guest::default().text()),
-        &other_version(&wit()),
-    );
-    check(
-        "another version",
-        &future,
-        "{}",
-        "serves weir:policy 0.1.0 and 0.2.0",
-    );
+    let guest = Guest::default();
+    let wit = wit(&DecisionKind::ALL);
+    for other in ["0.3.0", "0.2.1", "1.0.0", "0.1.1"] {
+        let other_version = |text: &str| text.replace("0.2.0", other);
+        let component = component(&other_version(&guest.text()), &other_version(&wit));
+        let says = "serves weir:policy 0.1.0 and 0.2.0";
+        check(other, &component, "{}", says);
+    }
 
-    let wit = wit().replace("ack: u32,\n    /// Why", "ack: u64,\n    /// Why");
-    let other_types = component(&Guest::default().text(), &wit);
+    let other = wit.replace(
+        "ack: u32,\n    /// Why, in a few",
+        "ack: u64,\n    /// Why, in a few",
+    );
+    assert_ne!(other, wit);
+    let other_types = component(&guest.text(), &other);
     check(
         "another type",
         &other_types,
         "{}",
+        "does not fit weir:policy 0.2.0",
+    );
+
+    let two = r#"(component
+        (import "weir:policy/host@0.2.0" (instance))
+        (instance $i)
+        (export "weir:policy/lifecycle@0.1.0" (instance $i))
+        (export "weir:policy/placement@0.1.0" (instance $i)))"#;
+    let says = "uses weir:policy 0.2.0 and `weir:policy/lifecycle@0.1.0`";
+    check("two versions", &text(two), "{}", says);
+    let empty = two.replace("host@0.2.0", "host@0.1.0");
+    check(
+        "no functions",
+        &text(&empty),
+        "{}",
         "does not fit weir:policy 0.1.0",
+    );
+    // What 0.1.0 has no interface for.
+    let later = empty.replace("placement@", "overflow@");
+    check(
+        "a later interface",
+        &text(&later),
+        "{}",
+        "exports none of placement",
     );
 }
 
 #[test]
-fn settings_that_do_not_configure_are_refused() {
-    let guest = |configure: &str| {
-        Guest {
-            configure: configure.to_owned(),
-            ..Guest::default()
-        }
-        .build()
-    };
-    check(
-        "loops",
-        &guest("(loop (br 0))"),
-        "{}",
-        "configure failed: fuel",
-    );
-    check(
-        "traps",
-        &guest("unreachable"),
-        "{}",
-        "configure failed: trap",
-    );
-    let describes = Guest {
-        describe: "unreachable".to_owned(),
-        ..Guest::default()
-    };
-    check(
-        "traps in describe",
-        &describes.build(),
-        "{}",
-        "describe failed: trap",
-    );
-    let starts = Guest {
-        extra: "(func $start (loop (br 0))) (start $start)".to_owned(),
-        ..Guest::default()
-    };
-    check(
-        "loops at the start",
-        &starts.build(),
-        "{}",
-        "instantiation failed: fuel",
-    );
-    let greedy = Guest {
-        pages: 2000,
-        ..Guest::default()
-    };
-    check(
-        "much memory",
-        &greedy.build(),
-        "{}",
-        "instantiation failed: memory",
-    );
+fn features_that_are_off_are_refused() {
+    for (what, module) in [
+        ("threads", "(memory 1 1 shared)"),
+        (
+            "relaxed SIMD",
+            "(func (drop (f32x4.relaxed_min (v128.const i32x4 0 0 0 0) (v128.const i32x4 0 0 0 0))))",
+        ),
+        ("garbage collection", "(type (struct (field i32)))"),
+        ("exceptions", "(tag (param i32))"),
+    ] {
+        let component = format!("(component (core module {module}))");
+        check(what, &text(&component), "{}", "not a valid component");
+    }
+}
 
-    let mistaken = Guest {
-        configured: AT_MISTAKES,
-        ..Guest::default()
-    };
-    check(
-        "two mistakes",
-        &mistaken.build(),
-        "{}",
-        "settings /a: /abcd; settings /a: bcd",
-    );
+#[test]
+fn settings_that_do_not_configure_are_refused() {
     check("no JSON", builtin::PACK, "{", "settings: not JSON");
     let long = format!("\"{}\"", "x".repeat(100_000));
     check(
@@ -235,27 +222,9 @@ fn settings_that_do_not_configure_are_refused() {
         builtin::PACK,
         r#"{"order": ["b9", "b1", "b1"], "water_mark_percent": 101, "colour": 1}"#,
         "settings /water_mark_percent: must be an integer from 1 to 100, not 101; \
-         settings /order/0: no backend `b9`; settings /order/2: `b1` is named twice; \
+         settings /order/0: no backend `b9`; there are: b0, b1; settings /order/2: `b1` is named twice; \
          settings /colour: unknown setting",
     );
-}
-
-#[test]
-fn kinds_of_faults_at_load_are_told_apart() {
-    let host = PolicyHost::new(Limits::default()).expect("engine");
-    let guest = Guest {
-        configure: "(loop (br 0))".to_owned(),
-        ..Guest::default()
-    };
-    match host.load("b", &guest.build(), None, "{}", &facts(1)) {
-        Err(LoadError::Fault {
-            function: "configure",
-            fault,
-        }) => {
-            assert_eq!(fault.kind, FaultKind::Fuel);
-        }
-        other => panic!("{other:?}"),
-    }
 }
 
 #[test]

@@ -1,6 +1,11 @@
-//! The host from outside, with components that behave and ones that do not.
+//! The host with real components.
 
-mod hostile;
+mod children;
+mod deploy;
 mod load;
+mod replay;
+mod storage;
 mod support;
 mod swap;
+mod versions;
+mod zoo;

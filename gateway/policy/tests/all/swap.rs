@@ -1,46 +1,23 @@
 //! What happens over time: swaps under load, recycling, determinism checks,
 //! quarantine, other facts.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
-use std::time::Duration;
 
 use weir_policy::{
-    BackendState, DecidedBy, DecisionKind, FaultKind, Health, Limits, NativeCause, PlacementInput,
-    PolicyHost, RevisionId, StaticFacts, builtin, native,
+    Answer, BackendState, DecidedBy, DecisionKind, FaultKind, Health, Limits, NativeCause,
+    PlacementInput, RevisionId, StaticFacts, builtin, native,
 };
 
-use crate::support::{Guest, facts, input, states};
-
-/// Waits for threads that a busy machine puts aside: fuel limits the guests.
-fn host(limits: Limits) -> PolicyHost {
-    let patient = Duration::from_secs(60);
-    let limits = Limits {
-        call_time_max: patient,
-        configure_time_max: patient,
-        ..limits
-    };
-    PolicyHost::new(limits).expect("engine")
-}
-
-fn activate(
-    host: &PolicyHost,
-    name: &str,
-    component: &[u8],
-    settings: &str,
-    backends: usize,
-) -> RevisionId {
-    let id = host
-        .load(name, component, None, settings, &facts(backends))
-        .expect("loads");
-    host.activate(name, id).expect("is loaded");
-    id
-}
+use crate::support::{
+    Guest, NOW_MS, activate, ask, at, does, facts, host, input, question, states,
+};
 
 #[test]
-fn two_hundred_swaps_under_load_fail_nothing_and_leave_nothing() {
-    const SWAPS: u32 = 200;
+fn a_thousand_swaps_under_load_fail_nothing_and_leave_nothing() {
+    const SWAPS: usize = 1000;
     let limits = Limits {
         instances_per_revision: 4,
         ..Limits::default()
@@ -58,39 +35,49 @@ fn two_hundred_swaps_under_load_fail_nothing_and_leave_nothing() {
             salt,
             ..Guest::default()
         };
-        let component = guest.build();
-        let parity = (RevisionId::of(&component, "{}"), salt % 2);
-        (component, parity)
+        guest.build()
     };
-    let built: Vec<_> = (0..SWAPS).map(build).collect();
-    let parity: std::collections::HashMap<_, _> = built.iter().map(|(_, parity)| *parity).collect();
-    activate(&host, "b", &built[0].0, "{}", 4);
+    // Two, so that both are in use and neither is compiled more than once.
+    let built = [0, 1].map(build);
+    let settings = |swap: usize| format!("{{\"swap\": {swap}}}");
+    let parity: HashMap<_, _> = (0..SWAPS)
+        .map(|swap| {
+            let at = swap % built.len();
+            (RevisionId::of(&built[at], &settings(swap)), at % 2)
+        })
+        .collect();
+    activate(&host, "b", &built[0], &settings(0), 4);
 
     let done = AtomicBool::new(false);
     let decided: u64 = thread::scope(|scope| {
-        let ask = || {
+        let ask_on = || {
             let states = states(4);
             let (mut decided, mut wrong) = (0_u64, Vec::new());
             while !done.load(Relaxed) {
-                let decision = host
-                    .place("b", &input("k", &states))
-                    .expect("never refuses");
-                let expected = match decision.origin.decided_by {
-                    DecidedBy::Revision(id) if parity[&id] == 0 => vec![0, 1],
-                    DecidedBy::Revision(_) => vec![2, 3],
-                    DecidedBy::Native(_) => vec![],
-                };
-                if decision.candidates != expected {
-                    wrong.push(decision);
+                for kind in DecisionKind::ALL {
+                    let input = question(kind, "k", "AK", &states);
+                    let (answer, origin) = ask(&host, "b", &input).expect("never refuses");
+                    let expected = match origin.decided_by {
+                        DecidedBy::Revision(id) if parity[&id] == 0 => vec![0, 1],
+                        DecidedBy::Revision(_) => vec![2, 3],
+                        DecidedBy::Native(_) => vec![],
+                    };
+                    let good = match &answer {
+                        Answer::Placement(answer) => answer.candidates == expected,
+                        _ => !expected.is_empty(),
+                    };
+                    if !good {
+                        wrong.push((answer, origin));
+                    }
+                    decided += 1;
                 }
-                decided += 1;
             }
             assert!(wrong.is_empty(), "{:?}", wrong.first());
             decided
         };
-        let threads: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
-        for (component, _) in &built {
-            activate(&host, "b", component, "{}", 4);
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(ask_on)).collect();
+        for swap in 0..SWAPS {
+            activate(&host, "b", &built[swap % built.len()], &settings(swap), 4);
         }
         done.store(true, Relaxed);
         threads
@@ -98,18 +85,23 @@ fn two_hundred_swaps_under_load_fail_nothing_and_leave_nothing() {
             .map(|thread| thread.join().expect("no wrong decision"))
             .sum()
     });
-    assert!(decided > u64::from(SWAPS));
+    assert!(decided > SWAPS as u64);
     let metrics = host.metrics();
     assert_eq!(metrics.revisions_loaded, 2);
     let binding = &metrics.bindings["b"];
     assert_eq!(binding.faults_total(), 0, "{binding:?}");
     assert_eq!(binding.determinism_mismatches, 0);
     // The active and the previous revision keep theirs; all others are gone.
-    assert!(
-        binding.instances_live <= 2 * limits.instances_per_revision as u64,
-        "{binding:?}"
-    );
-    assert!(binding.instances_created >= u64::from(SWAPS));
+    let kept = limits.instances_per_revision as u64;
+    assert!(binding.instances_live <= 2 * kept, "{binding:?}");
+    assert!(binding.instances_created >= SWAPS as u64);
+
+    let previous = host.status()["b"].previous.expect("one was active before");
+    host.forget("b", previous).expect("it does not decide");
+    assert!(host.forget("b", previous).is_err());
+    let metrics = host.metrics();
+    assert_eq!(metrics.revisions_loaded, 1);
+    assert!(metrics.bindings["b"].instances_live <= kept);
     assert!(host.unbind("b"));
 }
 
@@ -134,49 +126,70 @@ fn instances_are_reused_and_recycled() {
     assert_eq!(metrics.calls, 100);
 }
 
+/// Answers by how often it was called, in every decision.
+const BY_TURNS: &str = "
+    (local $bit i32)
+    (global.set $state (i32.add (global.get $state) (i32.const 1)))
+    (local.set $bit (i32.and (global.get $state) (i32.const 1)))
+    (i32.store (i32.const 0x400) (local.get $bit))
+    (i32.store (i32.const 0x404) (i32.sub (i32.const 1) (local.get $bit)))
+    (i32.store (i32.const 0x500) (local.get $bit))
+    (i32.store (i32.const 0x504) (i32.sub (i32.const 1) (local.get $bit)))
+    (i32.store (i32.const 0x800) (i32.add (i32.const 1) (local.get $bit)))
+    (i32.store (i32.const 0xa00) (local.get $bit))";
+
 #[test]
 fn hidden_state_is_noticed() {
-    // Answers by how often it was called.
-    let place = "
-        (global.set $state (i32.add (global.get $state) (i32.const 1)))
-        (i32.store (i32.const 0x400) (i32.and (global.get $state) (i32.const 1)))
-        (i32.store (i32.const 0x404) (i32.and (i32.xor (global.get $state) (i32.const 1)) (i32.const 1)))";
-    let stateful = Guest {
-        place: place.to_owned(),
-        ..Guest::default()
-    }
-    .build();
-    for (component, mismatches) in [
-        (&stateful[..], 10),
-        (builtin::SPREAD, 0),
-        (builtin::PACK, 0),
-    ] {
-        let limits = Limits {
-            determinism_check_every: 5,
-            instances_per_revision: 1,
-            calls_per_instance_max: 1_000_000,
-            ..Limits::default()
-        };
-        let host = host(limits);
-        activate(&host, "b", component, "{}", 2);
-        let states = states(2);
-        for _ in 0..100 {
-            host.place("b", &input("k", &states)).expect("decides");
+    let good = Guest::default().build();
+    for (component, mismatches) in [(does(BY_TURNS).build(), 10), (good, 0)] {
+        for kind in DecisionKind::ALL {
+            let host = host(Limits {
+                determinism_check_every: 5,
+                instances_per_revision: 1,
+                calls_per_instance_max: 1_000_000,
+                ..Limits::default()
+            });
+            activate(&host, "b", &component, "{}", 3);
+            let states = states(3);
+            for _ in 0..100 {
+                ask(&host, "b", &question(kind, "k", "AK", &states)).expect("decides");
+            }
+            let metrics = &host.metrics().bindings["b"];
+            assert_eq!(metrics.determinism_checks, 20, "{kind}");
+            assert_eq!(metrics.determinism_mismatches, mismatches, "{kind}");
         }
-        let metrics = &host.metrics().bindings["b"];
-        assert_eq!(metrics.determinism_checks, 20);
-        assert_eq!(metrics.determinism_mismatches, mismatches);
     }
+}
+
+#[test]
+fn a_leak_costs_an_instance_and_no_decision() {
+    let host = host(Limits {
+        determinism_check_every: 0,
+        instances_per_revision: 1,
+        memory_bytes_max: 1 << 20,
+        ..Limits::default()
+    });
+    let leaks = does("(drop (memory.grow (i32.const 1)))").build();
+    let id = activate(&host, "b", &leaks, "{}", 2);
+    let states = states(2);
+    for n in 0..200 {
+        let kind = DecisionKind::ALL[n % 4];
+        let (_, origin) = ask(&host, "b", &question(kind, "k", "AK", &states)).expect("decides");
+        assert_eq!(origin.decided_by, DecidedBy::Revision(id));
+    }
+    let metrics = &host.metrics().bindings["b"];
+    assert_eq!(metrics.faults_total(), 0);
+    // 16 pages fit, one is there from the start, and the 16th call is one too many.
+    assert_eq!(metrics.instances_recycled, 200 / 16);
+    assert_eq!(metrics.determinism_mismatches, 200 / 16);
 }
 
 /// Traps when the key has 7 bytes.
 fn trips_over_some_keys() -> Vec<u8> {
-    let place = "(if (i32.eq (i32.load (i32.add (local.get 0) (i32.const 16))) (i32.const 7))
-                     (then unreachable))";
-    Guest {
-        place: place.to_owned(),
-        ..Guest::default()
-    }
+    does(
+        "(if (i32.eq (i32.load (i32.add (local.get 0) (i32.const {key_len}))) (i32.const 7))
+             (then unreachable))",
+    )
     .build()
 }
 
@@ -188,20 +201,16 @@ fn crafted_keys_of_one_client_do_not_switch_a_policy_off() {
     });
     let id = activate(&host, "b", &trips_over_some_keys(), "{}", 2);
     let states = states(2);
-    for n in 0..200 {
+    for n in 0..100 {
         let key = format!("bad{n:04}");
-        let fault = host
-            .place("b", &input(&key, &states))
-            .expect("falls back")
-            .origin
-            .fault;
-        let good = host
-            .place("b", &input("good", &states))
-            .expect("decides")
-            .origin
-            .decided_by;
-        assert_eq!(fault.map(|fault| fault.kind), Some(FaultKind::Trap));
-        assert_eq!(good, DecidedBy::Revision(id));
+        for kind in DecisionKind::ALL {
+            let (_, failed) =
+                ask(&host, "b", &question(kind, &key, "AK", &states)).expect("falls back");
+            let (_, good) =
+                ask(&host, "b", &question(kind, "good", "AK", &states)).expect("decides");
+            assert_eq!(failed.fault.map(|fault| fault.kind), Some(FaultKind::Trap));
+            assert_eq!(good.decided_by, DecidedBy::Revision(id));
+        }
     }
     let metrics = &host.metrics().bindings["b"];
     assert_eq!(metrics.quarantines, 0);
@@ -209,44 +218,45 @@ fn crafted_keys_of_one_client_do_not_switch_a_policy_off() {
 }
 
 #[test]
-fn widespread_faults_do_and_a_probe_brings_it_back() {
+fn widespread_faults_close_one_decision_and_a_probe_brings_it_back() {
     let limits = Limits {
         determinism_check_every: 0,
         quarantine_ms_min: 1000,
         ..Limits::default()
     };
-    let host = host(limits.clone());
-    let id = activate(&host, "b", &trips_over_some_keys(), "{}", 2);
-    let states = states(2);
-    host.place("b", &input("good", &states)).expect("decides");
-    for n in 0..limits.quarantine_keys_min {
-        let key = format!("bad{n:04}");
-        let principal = format!("AK{n}");
-        let mut input = input(&key, &states);
-        input.request.principal = &principal;
-        host.place("b", &input).expect("falls back");
+    for kind in DecisionKind::ALL {
+        let host = host(limits.clone());
+        let id = activate(&host, "b", &trips_over_some_keys(), "{}", 2);
+        let states = states(2);
+        let decided_by = |kind, key: &str, principal: &str, now_ms| {
+            let input = at(question(kind, key, principal, &states), now_ms);
+            let (_, origin) = ask(&host, "b", &input).expect("never refuses");
+            origin.decided_by
+        };
+        decided_by(kind, "good", "AK", NOW_MS);
+        for n in 0..limits.quarantine_keys_min {
+            decided_by(kind, &format!("bad{n:04}"), &format!("AK{n}"), NOW_MS);
+        }
+        let closed = host.status()["b"].quarantined;
+        assert_eq!(closed.iter().collect::<Vec<_>>(), [kind]);
+        for other in DecisionKind::ALL {
+            let expected = if other == kind {
+                DecidedBy::Native(NativeCause::Quarantine)
+            } else {
+                DecidedBy::Revision(id)
+            };
+            assert_eq!(decided_by(other, "good", "AK", NOW_MS), expected, "{kind}");
+        }
+        // The probe runs on a recorded input, so the key that happens to come
+        // first does not decide about the way back.
+        let later = NOW_MS + limits.quarantine_ms_min;
+        decided_by(kind, "bad9999", "AK", later);
+        let back = decided_by(kind, "good", "AK", later);
+        assert_eq!(back, DecidedBy::Revision(id), "{kind}");
+        let metrics = &host.metrics().bindings["b"];
+        assert_eq!((metrics.quarantines, metrics.probes), (1, 1), "{kind}");
+        assert!(metrics.quarantined.is_empty(), "{kind}");
     }
-    assert!(
-        host.metrics().bindings["b"]
-            .quarantined
-            .contains(DecisionKind::Placement)
-    );
-    let mut later = input("good", &states);
-    let decision = host.place("b", &later).expect("falls back");
-    assert_eq!(
-        decision.origin.decided_by,
-        DecidedBy::Native(NativeCause::Quarantine)
-    );
-    // The probe runs on a recorded input, so the key that happens to come
-    // first does not decide about the way back.
-    later.request.key = "bad9999";
-    later.request.now_ms += limits.quarantine_ms_min;
-    host.place("b", &later).expect("falls back");
-    later.request.key = "good";
-    let decision = host.place("b", &later).expect("decides");
-    assert_eq!(decision.origin.decided_by, DecidedBy::Revision(id));
-    let metrics = &host.metrics().bindings["b"];
-    assert_eq!((metrics.quarantines, metrics.probes), (1, 1));
 }
 
 #[test]

@@ -210,7 +210,7 @@ fn mistakes_are_told_with_place_and_what_would_be_right() {
             &["`cold` has the storage class \"X\" already"],
         ),
         (
-            "[storage_policies.cold]\nstorage_classes = [\"STANDARD\"]\n",
+            "[storage_policies.cold]\nstorage_classes = [\"STANDARD\"]\nlocations = [\"x\"]\n",
             2,
             20,
             &["another class than STANDARD"],

@@ -1,13 +1,15 @@
 //! Decides the index's engine: redb against fjall, with the gateway's own access pattern and
 //! the gateway's own rules above the storage seam.
 //!
-//! `cargo run --release -p weir-bench-index -- [OBJECTS] [ROUNDS]`
+//! `cargo run --release -p weir-bench-index -- [OBJECTS] [ROUNDS]`; with `log` before them, what
+//! the log of changes costs instead.
 //!
 //! Engines take turns within each round, so that a machine that slows down slows all of them.
 
 #![allow(clippy::print_stdout)] // the table is what this program is for
 
 mod fjall_store;
+mod logged;
 mod redb_one_tree;
 mod workload;
 
@@ -143,7 +145,9 @@ fn copy_folder(from: &Path, to: &Path) {
 }
 
 fn main() {
-    let mut numbers = std::env::args().skip(1).map(|argument| {
+    let mut arguments = std::env::args().skip(1).peekable();
+    let of_the_log = arguments.next_if(|first| first == "log").is_some();
+    let mut numbers = arguments.map(|argument| {
         argument
             .parse::<u64>()
             .expect("arguments: OBJECTS ROUNDS, both numbers")
@@ -154,6 +158,9 @@ fn main() {
         .max(workload::KEYS_PER_FOLDER);
     let rounds = numbers.next().unwrap_or(5).max(1);
     let runtime = Runtime::new().expect("a runtime starts");
+    if of_the_log {
+        return logged::run(&runtime, objects, rounds);
+    }
 
     let mut contenders: Vec<Box<dyn Contends>> = vec![
         Box::new(Contender::new(

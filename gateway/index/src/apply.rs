@@ -179,4 +179,4 @@ fn refuse<T>(refusal: Refusal) -> Result<T, IndexError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

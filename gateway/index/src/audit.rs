@@ -11,6 +11,7 @@ use weir_types::record::{
 };
 
 use crate::keys;
+use crate::log::{self, LogEntry};
 use crate::query;
 use crate::rows::{self, CompletedRecord, Counters};
 use crate::store::{Reader, Step, Table};
@@ -51,7 +52,25 @@ pub(crate) fn audit(reader: &dyn Reader) -> Result<Audit, IndexError> {
     let upload_blobs = uploads(reader, &mut audit)?;
     segments(reader, &mut audit, &upload_blobs)?;
     remembered(reader, &mut audit)?;
+    log(reader, &mut audit)?;
     Ok(audit)
+}
+
+/// Entries of the log follow one another.
+fn log(reader: &dyn Reader, audit: &mut Audit) -> Result<(), IndexError> {
+    let mut before: Option<LogEntry> = None;
+    reader.scan(Table::Log, &[], &mut |key, value| {
+        audit.rows += 1;
+        let entry = log::entry_of(key, value)?;
+        let follows = before.as_ref().is_none_or(|before| {
+            entry.number == before.number + 1 && entry.before == before.hash()
+        });
+        audit.expect(follows, || {
+            format!("log entry {} does not follow the one before", entry.number)
+        });
+        before = Some(entry);
+        Ok(Step::Next)
+    })
 }
 
 /// Every version lies in a bucket and has no tombstone; gives the number of versions per blob.

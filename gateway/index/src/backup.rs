@@ -18,7 +18,8 @@
 //!
 //! The last block has no payload; its number of rows is that of the whole backup. A file that
 //! ends before it was cut short. Rows are those of one snapshot, in order of table and key,
-//! the format and identity of the index among them.
+//! the format and identity of the index among them. The log of changes is not among them: it
+//! goes on in the index that was backed up, not in what is made of the backup.
 
 mod format;
 mod restore;
@@ -31,10 +32,11 @@ use std::path::{Path, PathBuf};
 use weir_types::index::IndexError;
 
 pub use format::BACKUP_VERSION;
-pub use restore::{RestoreOptions, restore, verify};
+pub use restore::{Replay, RestoreOptions, restore, restore_and_replay, verify};
 
 use crate::StoreIndex;
 use crate::file;
+use crate::log::{self, LogPosition};
 use crate::open::OpenError;
 use crate::store::{Reader, Step, Store, Table};
 
@@ -85,6 +87,9 @@ pub enum BackupError {
         /// What failed.
         error: io::Error,
     },
+    /// The log does not go on where it should.
+    #[error("the log cannot be applied: {0}")]
+    Log(String),
     /// The index could not be read.
     #[error(transparent)]
     Index(#[from] IndexError),
@@ -104,6 +109,16 @@ impl<S: Store> StoreIndex<S> {
         target: &Path,
         on_progress: &mut OnProgress<'_>,
     ) -> Result<Progress, BackupError> {
+        let (progress, _) = self.backup_at(target, on_progress)?;
+        Ok(progress)
+    }
+
+    /// The same, and where in the log that state stands; `None` without a log.
+    pub fn backup_at(
+        &self,
+        target: &Path,
+        on_progress: &mut OnProgress<'_>,
+    ) -> Result<(Progress, Option<LogPosition>), BackupError> {
         let failed = |error| BackupError::File {
             path: target.to_owned(),
             error,
@@ -119,9 +134,9 @@ impl<S: Store> StoreIndex<S> {
             .map_err(failed)
             .and_then(|file| self.write_rows(file, target, on_progress));
         match written {
-            Ok(progress) => {
+            Ok(done) => {
                 file::publish(&draft, target).map_err(failed)?;
-                Ok(progress)
+                Ok(done)
             }
             Err(error) => {
                 file::remove_if_there(&draft).map_err(failed)?;
@@ -135,7 +150,7 @@ impl<S: Store> StoreIndex<S> {
         file: File,
         target: &Path,
         on_progress: &mut OnProgress<'_>,
-    ) -> Result<Progress, BackupError> {
+    ) -> Result<(Progress, Option<LogPosition>), BackupError> {
         let failed = |error| BackupError::File {
             path: target.to_owned(),
             error,
@@ -143,11 +158,12 @@ impl<S: Store> StoreIndex<S> {
         let mut out = format::Writer::new(BufWriter::new(file)).map_err(failed)?;
         // An error of the file ends the scan from inside; the reader only knows its own kind.
         let mut file_error = None;
-        self.read(|reader| {
+        let known = *self.log_tail().borrow();
+        let position = self.read(|reader| {
             for table in Table::ALL {
                 write_table(reader, *table, &mut out, &mut file_error, on_progress)?;
             }
-            Ok(())
+            log::position(reader, known)
         })?;
         if let Some(error) = file_error {
             return Err(failed(error));
@@ -155,7 +171,7 @@ impl<S: Store> StoreIndex<S> {
         let (mut out, progress) = out.finish().map_err(failed)?;
         out.flush().map_err(failed)?;
         on_progress(progress);
-        Ok(progress)
+        Ok((progress, position))
     }
 }
 
@@ -166,7 +182,13 @@ fn write_table(
     file_error: &mut Option<io::Error>,
     on_progress: &mut OnProgress<'_>,
 ) -> Result<(), IndexError> {
+    if table == Table::Log {
+        return Ok(());
+    }
     reader.scan(table, &[], &mut |key, value| {
+        if log::is_own(table, key) {
+            return Ok(Step::Next);
+        }
         if file_error.is_some() {
             return Ok(Step::Stop);
         }

@@ -6,17 +6,29 @@ use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
+use weir_types::entropy::Entropy;
 use weir_types::id::SiteId;
 use weir_types::index::{Applied, IndexError, Mutation};
 
 use crate::apply;
+use crate::log::{LogState, LogTail, StreamId};
 use crate::options::{CommitMode, FatalAction, IndexOptions};
 use crate::space::SpaceGuard;
 use crate::store::Store;
 use crate::txn::Txn;
 
 type Answer = Result<Applied, IndexError>;
-type Waiting = (Mutation, oneshot::Sender<Answer>);
+type Waiting = (Order, oneshot::Sender<Answer>);
+
+/// What is to be done in one transaction with what waits beside it.
+pub(crate) enum Order {
+    /// A change of the index.
+    Apply(Mutation),
+    /// Entries of the log up to this one are needed no more.
+    Trim(StreamId, u64),
+    /// The log begins anew, if this is its stream.
+    Restart(StreamId),
+}
 
 /// Turns batches of mutations into transactions, one at a time.
 pub(crate) struct Committer<S> {
@@ -25,6 +37,10 @@ pub(crate) struct Committer<S> {
     space: Arc<SpaceGuard>,
     fatal: FatalAction,
     outbox_signal: watch::Sender<u64>,
+    /// Nobody waits for this lock: one thread at a time commits.
+    log: Mutex<Option<LogState>>,
+    log_tail: watch::Sender<Option<LogTail>>,
+    entropy: Arc<dyn Entropy>,
     stopped: AtomicBool,
 }
 
@@ -33,14 +49,19 @@ impl<S: Store> Committer<S> {
         store: Arc<S>,
         site: SiteId,
         space: Arc<SpaceGuard>,
+        log: Option<LogState>,
         options: &IndexOptions,
     ) -> Self {
+        let tail = log.as_ref().map(LogState::tail);
         Self {
             store,
             site,
             space,
             fatal: Arc::clone(&options.fatal),
             outbox_signal: watch::Sender::new(0),
+            log: Mutex::new(log),
+            log_tail: watch::Sender::new(tail),
+            entropy: Arc::clone(&options.entropy),
             stopped: AtomicBool::new(false),
         }
     }
@@ -49,9 +70,13 @@ impl<S: Store> Committer<S> {
         self.outbox_signal.subscribe()
     }
 
-    /// Applies a batch in order and commits it; one answer per mutation. Nothing may be
+    pub(crate) fn log_tail(&self) -> watch::Receiver<Option<LogTail>> {
+        self.log_tail.subscribe()
+    }
+
+    /// Applies a batch in order and commits it; one answer per order. Nothing may be
     /// answered before this returns: a refusal, too, may rest on a batch mate's change.
-    fn run(&self, batch: Vec<Mutation>) -> Vec<Answer> {
+    fn run(&self, batch: Vec<Order>) -> Vec<Answer> {
         let count = batch.len();
         if self.stopped.load(Ordering::Acquire) {
             return vec![Err(stopped()); count];
@@ -62,13 +87,19 @@ impl<S: Store> Committer<S> {
         }
     }
 
-    fn transact(&self, batch: Vec<Mutation>) -> Result<Vec<Answer>, IndexError> {
+    fn transact(&self, batch: Vec<Order>) -> Result<Vec<Answer>, IndexError> {
         let is_low = self.space.is_low();
         let mut answers = Vec::with_capacity(batch.len());
-        let (changes, enqueued) = {
+        let mut of_the_log = Vec::new();
+        let (mut changes, enqueued) = {
             let snapshot = self.store.snapshot()?;
             let mut txn = Txn::new(&snapshot, &self.site)?;
-            for mutation in batch {
+            for order in batch {
+                let Order::Apply(mutation) = order else {
+                    of_the_log.push(order);
+                    answers.push(Ok(Applied::Done));
+                    continue;
+                };
                 answers.push(if is_low && apply::takes_space(&mutation) {
                     Err(IndexError::Full)
                 } else {
@@ -77,6 +108,17 @@ impl<S: Store> Committer<S> {
             }
             txn.finish()
         };
+        let mut log = self.log.lock();
+        if let Some(log) = &mut *log {
+            for order in of_the_log {
+                match order {
+                    Order::Apply(_) => {}
+                    Order::Trim(stream, through) => log.trim(stream, through, &mut changes),
+                    Order::Restart(stream) => log.restart(stream, &*self.entropy, &mut changes),
+                }
+            }
+            log.append(&mut changes);
+        }
         if changes.is_empty() {
             return Ok(answers);
         }
@@ -84,6 +126,9 @@ impl<S: Store> Committer<S> {
             self.stopped.store(true, Ordering::Release);
             (self.fatal)(&format!("a commit failed: {error}"));
             return Err(stopped());
+        }
+        if let Some(log) = &*log {
+            self.log_tail.send_replace(Some(log.tail()));
         }
         if enqueued {
             self.outbox_signal.send_modify(|count| *count += 1);
@@ -131,18 +176,29 @@ impl<S: Store> Queue<S> {
 
     /// Hands a mutation over and waits for its answer.
     pub(crate) async fn apply(&self, mutation: Mutation) -> Answer {
+        self.order(Order::Apply(mutation)).await
+    }
+
+    /// See [`crate::StoreIndex::trim_log`].
+    pub(crate) async fn trim_log(&self, stream: StreamId, through: u64) -> Result<(), IndexError> {
+        self.order(Order::Trim(stream, through)).await.map(drop)
+    }
+
+    /// See [`crate::StoreIndex::restart_log`].
+    pub(crate) async fn restart_log(&self, stream: StreamId) -> Result<(), IndexError> {
+        self.order(Order::Restart(stream)).await.map(drop)
+    }
+
+    async fn order(&self, order: Order) -> Answer {
         match self {
             Self::Inline(committer) => {
-                let answers = committer.lock().run(vec![mutation]);
+                let answers = committer.lock().run(vec![order]);
                 answers.into_iter().next().unwrap_or_else(|| Err(stopped()))
             }
             Self::Grouped { sender, .. } => {
                 let sender = sender.as_ref().ok_or_else(stopped)?;
                 let (answer, answered) = oneshot::channel();
-                sender
-                    .send((mutation, answer))
-                    .await
-                    .map_err(|_| stopped())?;
+                sender.send((order, answer)).await.map_err(|_| stopped())?;
                 answered.await.map_err(|_| stopped())?
             }
         }

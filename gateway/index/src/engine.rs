@@ -24,6 +24,7 @@ use crate::audit::{self, Audit};
 use crate::commit::{Committer, Queue};
 use crate::file::{self, FileLock};
 use crate::keys;
+use crate::log::LogState;
 use crate::open::{self, OpenError};
 use crate::options::{CommitMode, IndexOptions};
 use crate::query;
@@ -117,6 +118,7 @@ impl<S: Store> StoreIndex<S> {
         lock: Option<FileLock>,
     ) -> Result<Self, OpenError> {
         let identity = open::admit(&store, site, &*options.entropy)?;
+        let log = LogState::open(&store, options.log.as_ref(), &*options.entropy)?;
         let store = Arc::new(store);
         let guard = SpaceGuard::new(options.free_space.clone(), options.free_bytes_min);
         let space = Arc::new(guard);
@@ -124,6 +126,7 @@ impl<S: Store> StoreIndex<S> {
             Arc::clone(&store),
             identity.site.clone(),
             Arc::clone(&space),
+            log,
             &options,
         ));
         let queue = Queue::start(Arc::clone(&committer), &options)
@@ -142,6 +145,19 @@ impl<S: Store> StoreIndex<S> {
     /// second per million rows; memory grows with the number of blobs.
     pub fn audit(&self) -> Result<Audit, IndexError> {
         self.read(|reader| audit::audit(reader))
+    }
+
+    pub(crate) fn committer(&self) -> &Committer<S> {
+        &self.committer
+    }
+
+    #[cfg(test)]
+    pub(crate) fn store(&self) -> &S {
+        &self.store
+    }
+
+    pub(crate) fn queue(&self) -> &Queue<S> {
+        &self.queue
     }
 
     /// Runs `question` on the state after the last commit.

@@ -22,6 +22,7 @@ mod commit;
 mod engine;
 mod file;
 mod keys;
+pub mod log;
 mod open;
 mod options;
 mod query;

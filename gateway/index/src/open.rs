@@ -9,6 +9,7 @@ use weir_types::index::{IndexError, IndexIdentity};
 use weir_types::record::{UploadRecord, UploadState};
 
 use crate::keys;
+use crate::log;
 use crate::rows::{self, Identity};
 use crate::store::{Changes, CommitError, Reader, Step, Store, Table};
 
@@ -16,7 +17,8 @@ use crate::store::{Changes, CommitError, Reader, Step, Store, Table};
 ///
 /// Version 2 lists completing uploads by key. Version 3 changed no table: records that hold a
 /// placement have a newer version in it, which an older binary must not come across one by one.
-pub const FORMAT_VERSION: u32 = 3;
+/// Version 4 may log its changes, which an older binary would make without logging them.
+pub const FORMAT_VERSION: u32 = 4;
 
 /// Why an index was not opened. The text is fit to be shown to an operator.
 #[derive(Debug, thiserror::Error)]
@@ -136,6 +138,7 @@ fn migrate(store: &impl Store) -> Result<(), OpenError> {
     drop(snapshot);
     let format = FORMAT_VERSION.to_be_bytes().to_vec();
     changes.set(Table::Meta, rows::FORMAT.to_vec(), Some(format));
+    log::begin_anew(&mut changes);
     store.commit(&changes)?;
     tracing::info!(
         format = FORMAT_VERSION,

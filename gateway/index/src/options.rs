@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use weir_types::entropy::{Entropy, SystemEntropy};
 
+use crate::log::LogOptions;
 use crate::space::FreeSpace;
 
 /// What happens when a commit fails. Production ends the process; if the action returns, as
@@ -38,6 +39,8 @@ pub struct IndexOptions {
     pub free_space: Option<Arc<dyn FreeSpace>>,
     /// What happens when a commit fails.
     pub fatal: FatalAction,
+    /// Whether, and how, changes are logged for a copy of the index elsewhere.
+    pub log: Option<LogOptions>,
     /// Draws the epoch of a new index.
     pub entropy: Arc<dyn Entropy>,
 }
@@ -52,6 +55,7 @@ impl Default for IndexOptions {
             free_bytes_min: 256 << 20,
             free_space: None,
             fatal: Arc::new(end_process),
+            log: None,
             entropy: Arc::new(SystemEntropy::default()),
         }
     }
@@ -65,6 +69,7 @@ impl fmt::Debug for IndexOptions {
             .field("batch_mutations_max", &self.batch_mutations_max)
             .field("cache_bytes", &self.cache_bytes)
             .field("free_bytes_min", &self.free_bytes_min)
+            .field("log", &self.log)
             .finish_non_exhaustive()
     }
 }

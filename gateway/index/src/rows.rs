@@ -23,6 +23,32 @@ pub(crate) const COUNTERS: &[u8] = b"counters";
 /// Row of `meta` with the [`weir_types::index::ClockNote`], once there is one.
 pub(crate) const CLOCK: &[u8] = b"clock";
 
+/// Row of `meta` with the [`LogNote`], while there is a log.
+pub(crate) const LOG: &[u8] = b"log";
+/// Row of `meta` with the [`Predecessors`], in an index that was restored to succeed another.
+pub(crate) const PREDECESSORS: &[u8] = b"predecessors";
+
+/// Which stream the log's entries are of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LogNote {
+    pub(crate) stream: [u8; 16],
+    pub(crate) tag: String,
+}
+
+impl Record for LogNote {
+    const NAME: &'static str = "log note";
+    const VERSION: u8 = 1;
+}
+
+/// Epochs whose place this index has taken, the newest last.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Predecessors(pub(crate) Vec<String>);
+
+impl Record for Predecessors {
+    const NAME: &'static str = "predecessors";
+    const VERSION: u8 = 1;
+}
+
 /// Which index this is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {

@@ -76,6 +76,8 @@ tables! {
     Ledger = 18 "ledger";
     /// incarnation, key, NUL, upload: completing uploads by key.
     Completing = 19 "completing uploads";
+    /// number → what a commit changed.
+    Log = 20 "log";
 }
 
 impl Table {

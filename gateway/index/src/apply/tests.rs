@@ -1,4 +1,4 @@
 mod conditions;
 mod effects;
-mod laws;
+pub(crate) mod laws;
 mod refusals;

@@ -12,8 +12,9 @@ use weir_types::index::IndexIdentity;
 use super::format::{BlockReader, ReadError};
 use super::{BackupError, OnProgress, Progress};
 use crate::file;
+use crate::log::{self, LogEntry, LogPosition};
 use crate::open;
-use crate::rows::{self, Identity};
+use crate::rows::{self, Identity, Predecessors};
 use crate::store::{Changes, RedbStore, Store, Table};
 
 /// How a backup is restored.
@@ -23,6 +24,9 @@ pub struct RestoreOptions {
     /// deletes nothing there until it is told that they are its own. Wanted when the index that
     /// was backed up may still be at work.
     pub new_epoch: bool,
+    /// Give the restored index this epoch, and note in it that it succeeds the one that was
+    /// backed up: what belonged to that one is its own. Wanted when that one is gone for good.
+    pub successor: Option<String>,
     /// Bound on the page cache in bytes.
     pub cache_bytes: usize,
     /// Draws the new epoch.
@@ -33,6 +37,7 @@ impl Default for RestoreOptions {
     fn default() -> Self {
         Self {
             new_epoch: false,
+            successor: None,
             cache_bytes: 32 << 20,
             entropy: Arc::new(SystemEntropy::default()),
         }
@@ -43,6 +48,7 @@ impl std::fmt::Debug for RestoreOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RestoreOptions")
             .field("new_epoch", &self.new_epoch)
+            .field("successor", &self.successor)
             .field("cache_bytes", &self.cache_bytes)
             .finish_non_exhaustive()
     }
@@ -85,6 +91,34 @@ pub fn restore(
     options: &RestoreOptions,
     on_progress: &mut OnProgress<'_>,
 ) -> Result<(IndexIdentity, Progress), BackupError> {
+    restore_and_replay(backup, None, target, options, on_progress)
+}
+
+/// What follows a backup in the log.
+pub struct Replay<'r> {
+    /// Where in the log the backup stands.
+    pub from: LogPosition,
+    /// The entries after that, in order. An error ends the restoration.
+    pub entries: &'r mut dyn Iterator<Item = Result<LogEntry, BackupError>>,
+}
+
+impl std::fmt::Debug for Replay<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replay")
+            .field("from", &self.from)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes an index file as [`restore`] does, and applies the log to it before it gets its name.
+/// An entry that does not follow the one before ends it with [`BackupError::Log`].
+pub fn restore_and_replay(
+    backup: &Path,
+    replay: Option<Replay<'_>>,
+    target: &Path,
+    options: &RestoreOptions,
+    on_progress: &mut OnProgress<'_>,
+) -> Result<(IndexIdentity, Progress), BackupError> {
     let failed = |error| BackupError::File {
         path: target.to_owned(),
         error,
@@ -99,7 +133,7 @@ pub fn restore(
     verify(backup, &mut |_| {})?;
     let draft = file::beside(target, "new");
     file::remove_if_there(&draft).map_err(failed)?;
-    match fill(backup, &draft, options, on_progress) {
+    match fill(backup, replay, &draft, options, on_progress) {
         Ok(done) => {
             file::publish(&draft, target).map_err(failed)?;
             Ok(done)
@@ -113,17 +147,37 @@ pub fn restore(
 
 fn fill(
     backup: &Path,
+    replay: Option<Replay<'_>>,
     draft: &Path,
     options: &RestoreOptions,
     on_progress: &mut OnProgress<'_>,
 ) -> Result<(IndexIdentity, Progress), BackupError> {
     let store: RedbStore = file::open_redb(draft, options.cache_bytes)?;
     let progress = read_blocks(backup, on_progress, |block| commit(&store, block))?;
+    if let Some(replay) = replay {
+        apply_log(&store, replay)?;
+    }
     let identity = rows::read(&store.snapshot()?, Table::Meta, rows::IDENTITY)?;
     let mut identity: Identity = rows::require(identity, "a restored index has no identity")?;
-    if options.new_epoch {
-        identity.epoch = open::new_epoch(&*options.entropy);
+    if options.new_epoch || options.successor.is_some() {
         let mut changes = Changes::default();
+        let epoch = match &options.successor {
+            Some(epoch) => {
+                let known = rows::read(&store.snapshot()?, Table::Meta, rows::PREDECESSORS)?;
+                let Predecessors(mut epochs) = known.unwrap_or_default();
+                epochs.push(identity.epoch);
+                let excess = epochs.len().saturating_sub(PREDECESSORS_MAX);
+                epochs.drain(..excess);
+                let row = Predecessors(epochs).encode();
+                changes.set(Table::Meta, rows::PREDECESSORS.to_vec(), Some(row));
+                epoch.clone()
+            }
+            None => {
+                changes.set(Table::Meta, rows::PREDECESSORS.to_vec(), None);
+                open::new_epoch(&*options.entropy)
+            }
+        };
+        identity.epoch = epoch;
         changes.set(
             Table::Meta,
             rows::IDENTITY.to_vec(),
@@ -138,6 +192,41 @@ fn fill(
         },
         progress,
     ))
+}
+
+/// Epochs that an index knows as those it succeeds.
+const PREDECESSORS_MAX: usize = 64;
+
+/// Changes of the log are applied together until they have so many bytes.
+const REPLAY_BYTES_MAX: usize = 8 << 20;
+
+fn apply_log(store: &RedbStore, replay: Replay<'_>) -> Result<(), BackupError> {
+    let LogPosition {
+        mut number,
+        mut hash,
+        ..
+    } = replay.from;
+    let mut changes = Changes::default();
+    let mut bytes = 0;
+    for entry in replay.entries {
+        let entry = entry?;
+        if entry.number != number + 1 || entry.before != hash {
+            let found = entry.number;
+            let reason = format!("entry {found} does not follow entry {number}");
+            return Err(BackupError::Log(reason));
+        }
+        (number, hash) = (entry.number, entry.hash());
+        log::decode(&entry.changes, &mut changes)?;
+        bytes += entry.changes.len();
+        if bytes >= REPLAY_BYTES_MAX {
+            commit(store, &changes)?;
+            (changes, bytes) = (Changes::default(), 0);
+        }
+    }
+    if !changes.is_empty() {
+        commit(store, &changes)?;
+    }
+    Ok(())
 }
 
 fn commit(store: &RedbStore, changes: &Changes) -> Result<(), BackupError> {

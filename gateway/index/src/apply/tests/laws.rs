@@ -14,14 +14,24 @@ const STEPS: u64 = 1500;
 const KEYS: [&str; 5] = ["a", "a/b", "a/c", "b", "c/d/e"];
 
 /// Draws mutations that mostly fit the state of an index, and sometimes do not.
-struct Generator<'i> {
+pub(crate) struct Generator<'i> {
     entropy: SeededEntropy,
     index: &'i MemoryIndex,
     made: u32,
     now: u64,
 }
 
-impl Generator<'_> {
+impl<'i> Generator<'i> {
+    /// Draws by `seed`; looks at `index`, which is to be changed by what is drawn.
+    pub(crate) fn new(index: &'i MemoryIndex, seed: u64) -> Self {
+        Self {
+            entropy: SeededEntropy::new(seed),
+            index,
+            made: 0,
+            now: 100,
+        }
+    }
+
     fn below(&self, bound: u64) -> u64 {
         self.entropy.u64() % bound
     }
@@ -87,7 +97,7 @@ impl Generator<'_> {
         }
     }
 
-    fn next(&mut self) -> Mutation {
+    pub(crate) fn next(&mut self) -> Mutation {
         self.now += self.below(20);
         if self.below(12) == 0 {
             let some = 1 + self.below(4);
@@ -294,13 +304,7 @@ fn random_mutations_keep_the_laws_on_both_engines_and_over_restarts() {
         let memory = MemoryIndex::new(site());
         let mut file = FragileFile::default();
         let mut disk = Some(embedded(&file));
-        let entropy = SeededEntropy::new(seed);
-        let mut generator = Generator {
-            entropy,
-            index: &memory,
-            made: 0,
-            now: 100,
-        };
+        let mut generator = Generator::new(&memory, seed);
         let mut accepted = 0_u64;
         for step in 0..STEPS {
             let mutation = generator.next();

@@ -86,16 +86,30 @@ impl Client {
         bytes: &[u8],
         conditions: WriteConditions,
     ) -> Result<PutResult> {
-        let put = PutObject {
+        let put = self.putting(key, None, body(bytes));
+        self.put_as(PutObject { conditions, ..put }).await
+    }
+
+    /// A put of that storage class that says nothing else.
+    pub(crate) fn putting(
+        &self,
+        key: &str,
+        storage_class: Option<&str>,
+        body: IncomingBody,
+    ) -> PutObject {
+        PutObject {
             bucket: self.bucket.clone(),
             key: object_key(key),
             headers: ContentHeaders::default(),
             user_metadata: Vec::new(),
             tags: Vec::new(),
-            storage_class: None,
-            conditions,
-            body: body(bytes),
-        };
+            storage_class: storage_class.map(Into::into),
+            conditions: WriteConditions::default(),
+            body,
+        }
+    }
+
+    pub(crate) async fn put_as(&self, put: PutObject) -> Result<PutResult> {
         expect_outcome!(self.run(Operation::PutObject(Box::new(put))).await?, Outcome::Put(put) => put)
     }
 
@@ -140,13 +154,23 @@ impl Client {
     }
 
     pub(crate) async fn copy(&self, from: &str, to: &str) -> Result<CopiedObject> {
+        self.copy_as(from, to, None).await
+    }
+
+    /// A copy into that storage class.
+    pub(crate) async fn copy_as(
+        &self,
+        from: &str,
+        to: &str,
+        storage_class: Option<&str>,
+    ) -> Result<CopiedObject> {
         let copy = CopyObject {
             bucket: self.bucket.clone(),
             key: object_key(to),
             source: self.source(from),
             metadata: Directive::Replace((ContentHeaders::default(), Vec::new())),
             tagging: Directive::Copy,
-            storage_class: None,
+            storage_class: storage_class.map(|class| Some(class.into())),
             checksum: None,
             conditions: WriteConditions::default(),
         };
@@ -166,13 +190,23 @@ impl Client {
         key: &str,
         checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
     ) -> Result<UploadRecord> {
+        self.create_upload_as(key, checksum, None).await
+    }
+
+    /// The same of that storage class.
+    pub(crate) async fn create_upload_as(
+        &self,
+        key: &str,
+        checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
+        storage_class: Option<&str>,
+    ) -> Result<UploadRecord> {
         let create = CreateMultipartUpload {
             bucket: self.bucket.clone(),
             key: object_key(key),
             headers: ContentHeaders::default(),
             user_metadata: vec![("kind".into(), "multipart".into())],
             tags: Vec::new(),
-            storage_class: None,
+            storage_class: storage_class.map(Into::into),
             checksum,
         };
         let create = Operation::CreateMultipartUpload(Box::new(create));

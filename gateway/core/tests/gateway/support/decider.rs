@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use weir_core::decide::{
     BackendState, CopiesProposal, Decider, Excluded, ObjectState, OverflowProposal, PlaceRequest,
     Proposal, ReadState, Route, Scope, StoragePolicy,
@@ -15,10 +16,36 @@ type Overflow = dyn Fn(&PlaceRequest<'_>, &[Excluded], &[BackendState]) -> Optio
 type Replicate = dyn Fn(&ObjectState<'_>, &[BackendState]) -> CopiesProposal + Send + Sync;
 type RouteReads = dyn Fn(&ReadState<'_>, &[BackendState]) -> Route + Send + Sync;
 
+/// The storage policies in force. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Rules(Arc<Mutex<Vec<Arc<StoragePolicy>>>>);
+
+impl Rules {
+    pub(crate) fn new(policies: Vec<StoragePolicy>) -> Self {
+        Self(Arc::new(Mutex::new(
+            policies.into_iter().map(Arc::new).collect(),
+        )))
+    }
+
+    /// The configuration changes.
+    pub(crate) fn set(&self, policies: Vec<StoragePolicy>) {
+        *self.0.lock() = policies.into_iter().map(Arc::new).collect();
+    }
+
+    /// The storage policy of that name; without one the first.
+    pub(crate) fn named(&self, name: Option<&str>) -> Option<Arc<StoragePolicy>> {
+        let policies = self.0.lock();
+        let mut policies = policies.iter();
+        policies
+            .find(|policy| name.is_none_or(|name| name == policy.name))
+            .cloned()
+    }
+}
+
 /// Answers each question by a closure. The storage policy of an object is the one that its
 /// storage class names, or the first.
 pub(crate) struct Scripted {
-    policies: Vec<Arc<StoragePolicy>>,
+    rules: Rules,
     place: Box<Place>,
     overflow: Option<Box<Overflow>>,
     replicate: Option<Box<Replicate>>,
@@ -53,29 +80,63 @@ impl Scripted {
         + 'static,
     ) -> Self {
         Self {
-            policies: vec![Arc::new(StoragePolicy::unconstrained("default", copies))],
+            rules: Rules::new(vec![StoragePolicy::unconstrained("default", copies)]),
             place: Box::new(place),
             overflow: None,
             replicate: None,
             route: None,
         }
     }
+
+    /// Under these storage policies.
+    pub(crate) fn under(mut self, rules: &Rules) -> Self {
+        self.rules = rules.clone();
+        self
+    }
+
+    /// With an overflow policy.
+    pub(crate) fn overflowing(
+        mut self,
+        overflow: impl Fn(&PlaceRequest<'_>, &[Excluded], &[BackendState]) -> Option<OverflowProposal>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.overflow = Some(Box::new(overflow));
+        self
+    }
+
+    /// With a replication policy.
+    pub(crate) fn replicating(
+        mut self,
+        replicate: impl Fn(&ObjectState<'_>, &[BackendState]) -> CopiesProposal + Send + Sync + 'static,
+    ) -> Self {
+        self.replicate = Some(Box::new(replicate));
+        self
+    }
+
+    /// With a policy that orders reads.
+    pub(crate) fn routing(
+        mut self,
+        route: impl Fn(&ReadState<'_>, &[BackendState]) -> Route + Send + Sync + 'static,
+    ) -> Self {
+        self.route = Some(Box::new(route));
+        self
+    }
 }
 
 impl Decider for Scripted {
     fn storage_policy(&self, scope: &Scope<'_>) -> Arc<StoragePolicy> {
-        let named = self
-            .policies
-            .iter()
-            .find(|policy| Some(policy.name.as_str()) == scope.storage_class);
-        Arc::clone(named.unwrap_or(&self.policies[0]))
+        let named = scope
+            .storage_class
+            .and_then(|name| self.rules.named(Some(name)));
+        named
+            .or_else(|| self.rules.named(None))
+            .expect("a test has a storage policy")
     }
 
     fn named(&self, name: Option<&str>) -> Option<Arc<StoragePolicy>> {
-        let mut policies = self.policies.iter();
-        policies
-            .find(|policy| name.is_none_or(|name| name == policy.name))
-            .cloned()
+        self.rules.named(name)
     }
 
     fn place(

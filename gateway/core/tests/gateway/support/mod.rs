@@ -6,6 +6,7 @@ mod decider;
 mod file;
 mod hesitant;
 mod laws;
+mod notes;
 mod plan;
 mod story;
 mod world;
@@ -13,8 +14,9 @@ mod world;
 use weir_types::entropy::{Entropy as _, SeededEntropy};
 
 pub(crate) use client::{Client, body, code_of, frames, object_key};
-pub(crate) use decider::{Scripted, scatter};
+pub(crate) use decider::{Rules, Scripted, scatter};
 pub(crate) use laws::{at_rest, come_to_rest, held, require_laws};
+pub(crate) use notes::Notes;
 pub(crate) use plan::DieAt;
 pub(crate) use story::{blob_of, holder, in_memory};
 pub(crate) use world::{Life, World, backend_id, bucket};

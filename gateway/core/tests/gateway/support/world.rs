@@ -48,6 +48,7 @@ pub(crate) struct World {
     disks: Disks,
     facts: Vec<BackendFacts>,
     pub(crate) decider: Arc<dyn Decider>,
+    pub(crate) observer: Arc<dyn Observer>,
     /// Seed of the moments that mutations wait for, if they do.
     pub(crate) hesitation: Option<u64>,
     wall_ms: Cell<u64>,
@@ -95,10 +96,16 @@ impl World {
             disks,
             facts: (0..backends).map(facts).collect(),
             decider: Arc::new(LeastUsed::default()),
+            observer: Arc::new(Silent),
             hesitation: None,
             wall_ms: Cell::new(1_700_000_000_000),
             entropy: Arc::new(SeededEntropy::new(seed)),
         }
+    }
+
+    /// What configuration says about the backends.
+    pub(crate) fn configured(&self) -> &[BackendFacts] {
+        &self.facts
     }
 
     /// Changes what configuration says about a backend, from the next life on.
@@ -285,7 +292,7 @@ impl World {
                 (index, backends.borrow().iter().map(directory).collect())
             }
         };
-        let observer: Arc<dyn Observer> = Arc::new(Silent);
+        let observer = Arc::clone(&self.observer);
         let configured = self.facts.iter().map(|facts| {
             let number = backends
                 .iter()

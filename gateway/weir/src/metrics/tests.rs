@@ -25,6 +25,14 @@ fn scrape() -> Scrape {
         }],
         outbox: ([1, 0, 0, 0, 0, 4], Some(Duration::from_secs(9)), None),
         policies: MetricsSnapshot::default(),
+        stages: Default::default(),
+        recorded: vec![(
+            "spread".into(),
+            Recorded {
+                written: 3,
+                dropped: 1,
+            },
+        )],
         index_read_only: true,
         problems: 2,
     }

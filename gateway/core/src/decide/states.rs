@@ -26,7 +26,7 @@ pub struct BackendState {
     pub objects: u64,
     /// Takes new bytes as far as is known.
     pub writable: bool,
-    /// Its write breaker is closed.
+    /// Its breaker is closed: that of reads when a read is decided about, else that of writes.
     pub healthy: bool,
     /// Smoothed time to the first byte of reads, in microseconds; 0 when unknown.
     pub latency_us: u64,
@@ -47,7 +47,7 @@ const RECENT: Duration = Duration::from_millis(100);
 pub(crate) struct RecentStates(Mutex<Option<(Instant, Arc<[BackendState]>)>>);
 
 impl Gateway {
-    /// The same as [`Gateway::backend_states`] a moment ago: for what is asked often.
+    /// The states that reads are routed by, from a moment ago.
     pub(crate) async fn recent_states(&self) -> Result<Arc<[BackendState]>> {
         let known = self.recent_states.0.lock().clone();
         if let Some((at, states)) = known
@@ -55,13 +55,18 @@ impl Gateway {
         {
             return Ok(states);
         }
-        let states: Arc<[BackendState]> = self.backend_states().await?.into();
+        let states = self.states_of(OperationClass::Read).await?;
+        let states: Arc<[BackendState]> = states.into();
         *self.recent_states.0.lock() = Some((Instant::now(), Arc::clone(&states)));
         Ok(states)
     }
 
     /// The state of each backend, in the order of the configuration.
     pub async fn backend_states(&self) -> Result<Vec<BackendState>> {
+        self.states_of(OperationClass::Write).await
+    }
+
+    async fn states_of(&self, class: OperationClass) -> Result<Vec<BackendState>> {
         let ledger = self.index.ledger().await.map_err(index_error)?;
         let find = |id: &BackendId| ledger.iter().find(|(b, _)| b == id).map(|(_, l)| l);
         let nothing = LedgerRecord::default();
@@ -74,7 +79,7 @@ impl Gateway {
                 bytes_max: handle.room().bytes_max(),
                 objects: used.used_objects,
                 writable: !handle.facts().read_only,
-                healthy: handle.is_healthy(OperationClass::Write),
+                healthy: handle.is_healthy(class),
                 latency_us: u64::try_from(latency).unwrap_or(u64::MAX),
                 errors_permille: handle.errors_permille(),
                 slots_used: handle.calls_in_flight(),

@@ -89,9 +89,7 @@ impl Ageing {
             seen: now,
             leapt: watch.leapt,
         };
-        let due = note.leapt != watch.noted.leapt
-            || now < watch.noted.seen
-            || now.since(watch.noted.seen) >= NOTE_EVERY;
+        let due = note.leapt != watch.noted.leapt || now.since(watch.noted.seen) >= NOTE_EVERY;
         due.then(|| {
             watch.noted = note;
             note
@@ -103,13 +101,9 @@ impl Ageing {
         if let Some(watch) = watch.as_mut() {
             let (seen, at) = watch.seen;
             let gained = now.since(seen).saturating_sub(at.elapsed());
-            // Set back to before the leap, it has not leapt: what is there counts as new again.
-            if gained > GAIN_MAX || now < watch.leapt {
+            if gained > GAIN_MAX {
                 tracing::warn!(%now, %seen, "the clock has leapt: ages count from now");
                 watch.leapt = now;
-            }
-            if now < watch.started {
-                watch.started = now;
             }
             watch.seen = (now, Instant::now());
         }

@@ -108,7 +108,12 @@ fn copies_that_the_order_leaves_out_serve_when_the_others_fail() {
 #[test]
 fn an_open_breaker_goes_last_whatever_the_policy_says() {
     let notes = Notes::default();
-    let world = world(12, &notes, |_, _| order(&[2, 1, 0]));
+    let healthy: Arc<Mutex<Vec<bool>>> = Arc::default();
+    let seen = Arc::clone(&healthy);
+    let world = world(12, &notes, move |_, backends| {
+        *seen.lock() = backends.iter().map(|backend| backend.healthy).collect();
+        order(&[2, 1, 0])
+    });
     world.live(CrashPoints::none(), async |life| {
         life.make_bucket().await;
         put(&life, "key").await;
@@ -117,6 +122,9 @@ fn an_open_breaker_goes_last_whatever_the_policy_says() {
         for _ in 0..life.gateway.settings().breaker_failures_max {
             assert_eq!(served_by(&world, &life, "key").await, [1]);
         }
+        sleep(Duration::from_millis(101)).await;
+        served_by(&world, &life, "key").await;
+        assert_eq!(*healthy.lock(), [true, true, false, true]);
         world.calm();
         assert_eq!(
             served_by(&world, &life, "key").await,

@@ -1,5 +1,6 @@
-//! What a policy call costs: `spread` natively, on reused instances, and with
-//! an instance of its own for every call, over 4, 16 and 64 backends.
+//! What a policy call costs: each of the four decisions natively, on reused instances, and with
+//! an instance of its own for every call, over 4, 16 and 64 backends. The policies are built-in
+//! ones: `spread`, `overflow-spill`, `mirror` and `latency`.
 //!
 //! The ways take turns in rounds, so that a change of the machine's speed
 //! meets all of them; printed are the median of the rounds and the interval
@@ -14,100 +15,252 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use weir_policy::{
-    Allocation, BackendFacts, BackendState, DecidedBy, Limits, PlacementInput, PolicyHost,
-    RequestFacts, StaticFacts, UsageLimits, builtin, native,
+    Allocation, BackendFacts, BackendState, BindingSettings, CopyFacts, CopyState, DecidedBy,
+    DecisionKind, Excluded, Isolation, Limits, NativeCause, ObjectFacts, Obstacle, Origin,
+    OverflowInput, PlacementInput, PolicyHost, ReadFacts, ReplicationInput, RequestFacts,
+    RoutingInput, StaticFacts, UsageLimits, builtin,
 };
 
-const BINDING: &str = "default";
+/// The policy that decides, which gives its binding its name.
+const POLICIES: [(DecisionKind, &str); 4] = [
+    (DecisionKind::Placement, "spread"),
+    (DecisionKind::Overflow, "overflow-spill"),
+    (DecisionKind::Replication, "mirror"),
+    (DecisionKind::ReadRouting, "latency"),
+];
+
+/// A way to decide: its name, how instances are kept, and calls in a round.
+struct Way {
+    name: &'static str,
+    /// `None`: without a policy.
+    isolation: Option<Isolation>,
+    allocation: Allocation,
+    calls: u32,
+}
+
+const WAYS: [Way; 4] = [
+    Way {
+        name: "native",
+        isolation: None,
+        allocation: Allocation::OnDemand,
+        calls: 10_000,
+    },
+    Way {
+        name: "reused instance (default)",
+        isolation: Some(Isolation::Reused),
+        allocation: Allocation::OnDemand,
+        calls: 10_000,
+    },
+    Way {
+        name: "own instance, on demand",
+        isolation: Some(Isolation::PerCall),
+        allocation: Allocation::OnDemand,
+        calls: 500,
+    },
+    Way {
+        name: "own instance, pooled",
+        isolation: Some(Isolation::PerCall),
+        allocation: Allocation::Pooling { instances_max: 64 },
+        calls: 500,
+    },
+];
 
 fn main() {
     let rounds = std::env::args()
         .skip(1)
         .find_map(|argument| argument.parse().ok())
         .unwrap_or(15);
-    let own = |allocation| Limits {
-        calls_per_instance_max: 1,
-        determinism_check_every: 0,
-        allocation,
-        ..Limits::default()
-    };
-    let ways = [
-        ("native", None, 20_000),
-        ("reused instance (default)", Some(Limits::default()), 20_000),
-        (
-            "own instance, on demand",
-            Some(own(Allocation::OnDemand)),
-            1000,
-        ),
-        (
-            "own instance, pooled",
-            Some(own(Allocation::Pooling { instances_max: 64 })),
-            1000,
-        ),
-    ];
     println!(
-        "{:28} {:>8} {:>12} {:>23}",
-        "way", "backends", "median", "middle half"
+        "{:13} {:26} {:>8} {:>12} {:>23}",
+        "decision", "way", "backends", "median", "middle half"
     );
-    for backends in [4_u32, 16, 64] {
-        let facts = facts(backends as usize);
-        let states = states(u64::from(backends));
-        let hosts: Vec<_> = ways
-            .iter()
-            .map(|(_, limits, _)| host(limits.clone(), &facts))
-            .collect();
-        let mut nanos = vec![Vec::new(); ways.len()];
-        for round in 0..=rounds {
-            for (way, (_, _, calls)) in ways.iter().enumerate() {
-                let per_call = measure(hosts[way].as_ref(), &states, *calls);
-                // The first round warms up.
-                if round > 0 {
-                    nanos[way].push(per_call);
-                }
-            }
-        }
-        for ((name, _, _), mut nanos) in ways.iter().zip(nanos) {
-            nanos.sort_by(f64::total_cmp);
-            let at = |share: usize| nanos[(nanos.len() - 1) * share / 4] / 1000.0;
-            println!(
-                "{name:28} {backends:8} {:9.2} µs {:9.2} – {:8.2} µs",
-                at(2),
-                at(1),
-                at(3)
-            );
+    for (kind, policy) in POLICIES {
+        for backends in [4, 16, 64] {
+            compare(kind, policy, backends, rounds);
         }
     }
 }
 
-fn host(limits: Option<Limits>, facts: &Arc<StaticFacts>) -> Option<PolicyHost> {
-    let host = PolicyHost::new(limits?).expect("the engine starts");
-    let id = host
-        .load(BINDING, builtin::SPREAD, None, "{}", facts)
-        .expect("spread loads");
-    host.activate(BINDING, id).expect("it is loaded");
-    Some(host)
+fn compare(kind: DecisionKind, policy: &str, backends: u32, rounds: u32) {
+    let states = states(backends);
+    let hosts = WAYS.map(|way| (host(&way, policy, backends), way));
+    let mut nanos = hosts.each_ref().map(|_| Vec::new());
+    for round in 0..=rounds {
+        for ((host, way), nanos) in hosts.iter().zip(&mut nanos) {
+            let per_call = measure(host, policy, kind, way, &states);
+            // The first round warms up.
+            if round > 0 {
+                nanos.push(per_call);
+            }
+        }
+    }
+    for ((_, way), mut nanos) in hosts.iter().zip(nanos) {
+        nanos.sort_by(f64::total_cmp);
+        let at = |share: usize| nanos[(nanos.len() - 1) * share / 4] / 1000.0;
+        let name = way.name;
+        println!(
+            "{kind:13} {name:26} {backends:8} {:9.2} µs {:9.2} – {:8.2} µs",
+            at(2),
+            at(1),
+            at(3)
+        );
+    }
+}
+
+fn host(way: &Way, policy: &str, backends: u32) -> PolicyHost {
+    // Checks are part of the default's cost, and would double that of the others.
+    let reused = way.isolation == Some(Isolation::Reused);
+    let host = PolicyHost::new(Limits {
+        determinism_check_every: if reused {
+            Limits::default().determinism_check_every
+        } else {
+            0
+        },
+        allocation: way.allocation,
+        ..Limits::default()
+    });
+    let host = host.expect("the engine starts");
+    let settings = BindingSettings {
+        isolation: way.isolation.unwrap_or_default(),
+        ..BindingSettings::default()
+    };
+    host.bind(policy, settings);
+    if way.isolation.is_some() {
+        let component = builtin::component(policy).expect("is built in");
+        let id = host.load(policy, component, None, "{}", &facts(backends));
+        host.activate(policy, id.expect("loads"))
+            .expect("is loaded");
+    }
+    host
 }
 
 /// Nanoseconds per call.
-fn measure(host: Option<&PolicyHost>, states: &[BackendState], calls: u32) -> f64 {
+fn measure(
+    host: &PolicyHost,
+    binding: &str,
+    kind: DecisionKind,
+    way: &Way,
+    states: &[BackendState],
+) -> f64 {
     let started = Instant::now();
-    for call in 0..calls {
-        let input = input(states, u64::from(call));
-        match host {
-            None => drop(black_box(native::spread(black_box(&input)))),
-            Some(host) => {
-                let decision = host
-                    .place(BINDING, black_box(&input))
-                    .expect("never refuses");
-                assert!(matches!(decision.origin.decided_by, DecidedBy::Revision(_)));
-                black_box(decision);
+    for call in 0..way.calls {
+        let origin = decide(host, binding, kind, states, u64::from(call));
+        match origin.decided_by {
+            DecidedBy::Revision(_) => assert!(way.isolation.is_some()),
+            DecidedBy::Native(cause) => {
+                assert!(
+                    way.isolation.is_none() && cause == NativeCause::Unbound,
+                    "{cause:?}"
+                );
             }
         }
     }
-    started.elapsed().as_nanos() as f64 / f64::from(calls)
+    started.elapsed().as_nanos() as f64 / f64::from(way.calls)
 }
 
-fn facts(backends: usize) -> Arc<StaticFacts> {
+fn decide(
+    host: &PolicyHost,
+    binding: &str,
+    kind: DecisionKind,
+    backends: &[BackendState],
+    entropy: u64,
+) -> Origin {
+    const REFUSES: &str = "is not set to refuse";
+    let request = RequestFacts {
+        bucket: BUCKET,
+        key: KEY,
+        size_bytes: Some(SIZE_BYTES),
+        content_type: Some("image/jpeg"),
+        principal: PRINCIPAL,
+        site: "edge-1",
+        copies: 2,
+        ack: 1,
+        now_ms: NOW_MS,
+        entropy,
+        ..RequestFacts::default()
+    };
+    match kind {
+        DecisionKind::Placement => {
+            let input = PlacementInput {
+                facts_generation: 1,
+                request,
+                backends,
+            };
+            let decision = host.place(binding, black_box(&input)).expect(REFUSES);
+            black_box(decision).origin
+        }
+        DecisionKind::Overflow => {
+            let input = OverflowInput {
+                facts_generation: 1,
+                request,
+                excluded: &EXCLUDED,
+                backends,
+            };
+            let decision = host.overflow(binding, black_box(&input)).expect(REFUSES);
+            black_box(decision).origin
+        }
+        DecisionKind::Replication => {
+            let input = ReplicationInput {
+                facts_generation: 1,
+                object: ObjectFacts {
+                    bucket: BUCKET,
+                    key: KEY,
+                    size_bytes: SIZE_BYTES,
+                    content_type: Some("image/jpeg"),
+                    copies_wanted: 2,
+                    candidates: &[0, 1, 2],
+                    copies: &COPIES,
+                    now_ms: NOW_MS,
+                    entropy,
+                    ..ObjectFacts::default()
+                },
+                backends,
+            };
+            let decision = host.replicate(binding, black_box(&input)).expect(REFUSES);
+            black_box(decision).origin
+        }
+        DecisionKind::ReadRouting => {
+            let input = RoutingInput {
+                facts_generation: 1,
+                read: ReadFacts {
+                    bucket: BUCKET,
+                    key: KEY,
+                    size_bytes: SIZE_BYTES,
+                    length_bytes: SIZE_BYTES,
+                    principal: PRINCIPAL,
+                    site: "edge-1",
+                    copies: &[0, 1, 2],
+                    now_ms: NOW_MS,
+                    entropy,
+                    ..ReadFacts::default()
+                },
+                backends,
+            };
+            let decision = host.route(binding, black_box(&input)).expect(REFUSES);
+            black_box(decision).origin
+        }
+    }
+}
+
+const BUCKET: &str = "photos-of-2026";
+const KEY: &str = "summer/stockholm/IMG_20260704_120000.jpg";
+const PRINCIPAL: &str = "AKIAIOSFODNN7EXAMPLE";
+const SIZE_BYTES: u64 = 3_400_000;
+const NOW_MS: u64 = 1_800_000_000_000;
+
+const EXCLUDED: [Excluded; 1] = [Excluded {
+    backend: 0,
+    obstacle: Obstacle::Bytes,
+    resets_at_ms: None,
+}];
+
+const COPIES: [CopyFacts; 1] = [CopyFacts {
+    backend: 0,
+    state: CopyState::Good,
+    written_at_ms: NOW_MS,
+}];
+
+fn facts(backends: u32) -> Arc<StaticFacts> {
     let backends = (0..backends)
         .map(|n| BackendFacts {
             id: format!("backend-{n}"),
@@ -128,7 +281,7 @@ fn facts(backends: usize) -> Arc<StaticFacts> {
     })
 }
 
-fn states(backends: u64) -> Vec<BackendState> {
+fn states(backends: u32) -> Vec<BackendState> {
     let state = |n| BackendState {
         used_bytes: (n * 7919 % 100) << 34,
         reserved_bytes: 1 << 20,
@@ -139,25 +292,5 @@ fn states(backends: u64) -> Vec<BackendState> {
         slots_max: 64,
         ..BackendState::default()
     };
-    (0..backends).map(state).collect()
-}
-
-fn input(states: &[BackendState], entropy: u64) -> PlacementInput<'_> {
-    PlacementInput {
-        facts_generation: 1,
-        request: RequestFacts {
-            bucket: "photos-of-2026",
-            key: "summer/stockholm/IMG_20260704_120000.jpg",
-            size_bytes: Some(3_400_000),
-            content_type: Some("image/jpeg"),
-            principal: "AKIAIOSFODNN7EXAMPLE",
-            site: "edge-1",
-            copies: 2,
-            ack: 1,
-            now_ms: 1_800_000_000_000,
-            entropy,
-            ..RequestFacts::default()
-        },
-        backends: states,
-    }
+    (0..u64::from(backends)).map(state).collect()
 }

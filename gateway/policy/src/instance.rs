@@ -12,7 +12,7 @@ use crate::error::{ConfigError, Fault, FaultKind};
 use crate::guest::{GuestShared, GuestState, OverHostCalls, OverMemory};
 use crate::limits::Limits;
 use crate::metrics::Counters;
-use crate::text::printable;
+use crate::text::{is_plain, printable};
 use crate::wire::{Described, Guest, Needs, Pre, Store};
 
 /// Longest text of a fault.
@@ -100,7 +100,9 @@ impl Instance {
         let mut answer = D::ask(&self.guest, &mut self.store, input, self.needs)
             .map_err(|error| fault_of(&error))?;
         D::check(&answer, input, limits)?;
-        if let Some(reason) = D::reason(&mut answer) {
+        if let Some(reason) = D::reason(&mut answer)
+            && !is_plain(reason, limits.reason_bytes_max)
+        {
             *reason = printable(reason, limits.reason_bytes_max);
         }
         Ok(answer)

@@ -19,6 +19,11 @@ pub(crate) fn printable(text: &str, bytes_max: usize) -> String {
     out
 }
 
+/// Whether [`printable`] would leave `text` as it is; false for some that it would.
+pub(crate) fn is_plain(text: &str, bytes_max: usize) -> bool {
+    text.len() <= bytes_max && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
 fn unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
@@ -39,6 +44,9 @@ mod tests {
             ("x\u{202e}y", 64, "x\\u{202e}y"),
         ] {
             assert_eq!(printable(text, bytes_max), expected);
+            if is_plain(text, bytes_max) {
+                assert_eq!(text, expected);
+            }
         }
     }
 }

@@ -31,7 +31,8 @@ pub struct Description {
     pub decides: Decisions,
     /// Whether it wants to see user metadata.
     pub needs_user_metadata: bool,
-    /// A JSON Schema for the settings; empty when there are none.
+    /// A JSON Schema for the settings, on one line; empty when there are none, and when it is
+    /// too long or no JSON.
     pub settings_schema: String,
 }
 
@@ -44,9 +45,19 @@ impl Description {
             api_version: api_version.to_owned(),
             decides: described.decides,
             needs_user_metadata: described.needs.user_metadata,
-            settings_schema: printable(&described.settings_schema, SCHEMA_BYTES_MAX),
+            settings_schema: schema(&described.settings_schema),
         }
     }
+}
+
+/// JSON as one line, in which no character can do harm; nothing if it is too long or no JSON.
+fn schema(text: &str) -> String {
+    let parsed: Result<serde_json::Value, _> = serde_json::from_str(text);
+    let line = parsed.map(|schema| schema.to_string()).unwrap_or_default();
+    if line.len() > SCHEMA_BYTES_MAX {
+        return String::new();
+    }
+    line
 }
 
 /// At most so many of the mistakes as are worth reading.

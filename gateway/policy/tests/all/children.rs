@@ -5,7 +5,8 @@ use std::process::Command;
 
 use weir_policy::Limits;
 
-use crate::support::{Guest, ask, facts, host, question, states};
+use crate::guest::Guest;
+use crate::support::{ask, facts, host, question, states};
 
 /// Tells the process that it is the other one, and where its work lies.
 const JOB: &str = "WEIR_POLICY_TEST_JOB";

@@ -8,7 +8,8 @@ use weir_policy::{
     PolicyHost, RevisionId, Share, StaticFacts, Tap,
 };
 
-use crate::support::{Guest, activate, ask, does, facts, host, input, patient, question, states};
+use crate::guest::{Guest, does};
+use crate::support::{activate, ask, facts, host, input, patient, question, states};
 
 /// Places elsewhere than [`Guest::default`], and does the rest otherwise too.
 fn other() -> Guest {

@@ -4,7 +4,8 @@ use std::io::Write;
 
 use weir_policy::{DecidedBy, DecisionKind, Limits, LoadError, PolicyHost, builtin};
 
-use crate::support::{Guest, component, facts, input, states, wit};
+use crate::guest::{Guest, component, wit};
+use crate::support::{facts, input, states};
 
 /// The whole point of a refusal: what it says, and that nothing changed.
 fn check(what: &str, bytes: &[u8], settings: &str, says: &str) {

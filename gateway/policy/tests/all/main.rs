@@ -2,6 +2,7 @@
 
 mod children;
 mod deploy;
+mod guest;
 mod load;
 mod replay;
 mod storage;

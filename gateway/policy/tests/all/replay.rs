@@ -8,7 +8,8 @@ use weir_policy::{
 };
 
 use crate::children::{self, Folder};
-use crate::support::{Guest, activate, ask, does, facts, host, patient, question, states};
+use crate::guest::{Guest, does};
+use crate::support::{activate, ask, facts, host, patient, question, states};
 
 const BACKENDS: usize = 4;
 
@@ -206,7 +207,7 @@ fn an_examination_tells_what_a_component_is_and_does() {
     }
 
     let mistaken = Guest {
-        configured: crate::support::AT_MISTAKES,
+        configured: crate::guest::AT_MISTAKES,
         ..Guest::default()
     };
     let report = examined(&mistaken);

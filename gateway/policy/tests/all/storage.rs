@@ -10,7 +10,8 @@ use weir_policy::{
 };
 
 use crate::children::Folder;
-use crate::support::{Guest, activate, facts, input, patient, states};
+use crate::guest::Guest;
+use crate::support::{activate, facts, input, patient, states};
 
 fn key(seed: u8) -> SigningKey {
     SigningKey::from_seed(&[seed; 32]).expect("32 bytes")

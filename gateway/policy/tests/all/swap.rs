@@ -11,9 +11,8 @@ use weir_policy::{
     PlacementInput, RevisionId, StaticFacts, builtin, native,
 };
 
-use crate::support::{
-    Guest, NOW_MS, activate, ask, at, does, facts, host, input, question, states,
-};
+use crate::guest::{Guest, does};
+use crate::support::{NOW_MS, activate, ask, at, facts, host, input, question, states};
 
 #[test]
 fn a_thousand_swaps_under_load_fail_nothing_and_leave_nothing() {

@@ -7,7 +7,8 @@ use weir_policy::{
     builtin, native,
 };
 
-use crate::support::{Guest, activate, ask, does, facts, host, input, question, states};
+use crate::guest::{Guest, does};
+use crate::support::{activate, ask, facts, host, input, question, states};
 
 /// As they were released with 0.1.0; never built again.
 const PACK_0_1_0: &[u8] = include_bytes!("../fixtures/pack-0.1.0.wasm");

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::plugin::PluginCommand;
+
 /// Weir, an S3 gateway for the edge.
 ///
 /// Without a command it serves a complete site on loopback, with its data in ./weir-data.
@@ -32,6 +34,9 @@ pub enum Command {
     /// Policies of a running gateway: load, try, activate, go back.
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Write, build, test and sign policies of your own.
+    #[command(subcommand)]
+    Plugin(PluginCommand),
     /// The index.
     #[command(subcommand)]
     Index(IndexCommand),

@@ -45,6 +45,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Status(remote) => online(&remote, Method::GET, "/v1/status", Bytes::new()),
         Command::Explain(command) => explain_key(&command),
         Command::Policy(command) => policy::run(command),
+        Command::Plugin(command) => crate::plugin::run(command),
         Command::Index(command) => index(command),
         Command::Backend(BackendCommand::Adopt { id, yes, at }) => adopt(&id, yes, at),
     };

@@ -21,6 +21,7 @@ pub mod listen;
 pub mod logs;
 pub mod metrics;
 pub mod owner;
+pub mod plugin;
 pub mod policies;
 pub mod problems;
 mod process;

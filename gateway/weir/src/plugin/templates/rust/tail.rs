@@ -1,0 +1,5 @@
+
+export_policy!(PluginType: PLUGIN_DECIDES);
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ mod version;
 use weir_types::index::{Applied, IndexError, Mutation, Refusal};
 use weir_types::record::Work;
 
+use crate::keys;
 use crate::rows;
 use crate::store::Table;
 use crate::txn::Txn;
@@ -128,6 +129,10 @@ pub(crate) fn apply(txn: &mut Txn<'_>, mutation: Mutation) -> Result<Applied, In
             txn.put(Table::Meta, rows::CLOCK.to_vec(), &note);
             Ok(Applied::Done)
         }
+        Mutation::NoteScrub { backend, scrub } => {
+            txn.put(Table::Meta, keys::scrub(&backend), &*scrub);
+            Ok(Applied::Done)
+        }
         Mutation::Expire { before, limit } => {
             let more = expire::expire(txn, before, limit)?;
             Ok(Applied::Expired { more })
@@ -166,6 +171,7 @@ pub(crate) fn takes_space(mutation: &Mutation) -> bool {
         | Mutation::FinishWork { .. }
         | Mutation::DeferWork { .. }
         | Mutation::NoteClock(_)
+        | Mutation::NoteScrub { .. }
         | Mutation::Expire { .. } => false,
     }
 }

@@ -16,8 +16,8 @@ use weir_types::index::{
     Mutation, OutboxStats, PartsPage, UploadsPage, UploadsQuery,
 };
 use weir_types::record::{
-    BlobRecord, BucketRecord, CopyRecord, Intent, LedgerRecord, OutboxEntry, Tombstone,
-    UploadRecord, VersionRecord,
+    BlobRecord, BucketRecord, CopyRecord, Intent, LedgerRecord, OutboxEntry, ScrubRecord,
+    Tombstone, UploadRecord, VersionRecord,
 };
 
 use crate::audit::{self, Audit};
@@ -341,6 +341,10 @@ impl<S: Store> Index for StoreIndex<S> {
     async fn clock_note(&self) -> Result<ClockNote, IndexError> {
         let note = self.row(Table::Meta, rows::CLOCK)?;
         Ok(note.unwrap_or_default())
+    }
+
+    async fn scrub(&self, backend: &BackendId) -> Result<Option<ScrubRecord>, IndexError> {
+        self.row(Table::Meta, &keys::scrub(backend))
     }
 
     async fn work(&self, id: OutboxId) -> Result<Option<OutboxEntry>, IndexError> {

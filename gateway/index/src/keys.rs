@@ -148,6 +148,12 @@ pub(crate) fn backend(backend: &BackendId) -> Vec<u8> {
     backend.as_str().as_bytes().to_vec()
 }
 
+/// The row of `meta` on the verification of a backend's copies. No other row of `meta` has a NUL
+/// in its key. (A binary that does not know such rows passes over them: the format is the same.)
+pub(crate) fn scrub(backend: &BackendId) -> Vec<u8> {
+    join(&[b"scrub", &[0], backend.as_str().as_bytes()])
+}
+
 /// The time that leads a key, and the rest.
 pub(crate) fn split_time(key: &[u8]) -> Option<(Timestamp, &[u8])> {
     let (time, rest) = key.split_first_chunk::<8>()?;

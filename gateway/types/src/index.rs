@@ -22,8 +22,8 @@ use crate::id::{
     BackendId, BlobId, BucketName, Incarnation, IntentId, ObjectKey, OutboxId, PartNumber, UploadId,
 };
 use crate::record::{
-    BlobRecord, BucketRecord, CopyRecord, Intent, LedgerRecord, OutboxEntry, Tombstone,
-    UploadRecord, VersionRecord,
+    BlobRecord, BucketRecord, CopyRecord, Intent, LedgerRecord, OutboxEntry, ScrubRecord,
+    Tombstone, UploadRecord, VersionRecord,
 };
 
 /// The index of one site. Exactly one process has it open.
@@ -171,6 +171,9 @@ pub trait Index: Send + Sync + 'static {
 
     /// What was noted of the clock; the default when nothing was.
     async fn clock_note(&self) -> Result<ClockNote, IndexError>;
+
+    /// What was noted about the verification of a backend's copies; `None` before the first.
+    async fn scrub(&self, backend: &BackendId) -> Result<Option<ScrubRecord>, IndexError>;
 
     /// One outbox entry.
     async fn work(&self, id: OutboxId) -> Result<Option<OutboxEntry>, IndexError>;

@@ -1,11 +1,11 @@
 use std::fmt::Debug;
 
 use weir_types::codec::DecodeError;
-use weir_types::id::{Incarnation, Seq};
-use weir_types::index::Mutation;
+use weir_types::id::{BackendId, BlobId, Incarnation, Seq};
+use weir_types::index::{Index, Mutation};
 use weir_types::record::{
-    BlobRecord, BucketRecord, Intent, LedgerRecord, OutboxEntry, PartRecord, SegmentRecord,
-    Tombstone, UploadRecord,
+    BlobRecord, BucketRecord, FullPass, Intent, LedgerRecord, OutboxEntry, PartRecord, ScrubCounts,
+    ScrubPass, ScrubRecord, SegmentRecord, Tombstone, UploadRecord,
 };
 
 use super::*;
@@ -99,4 +99,44 @@ fn a_page_ends_where_its_prefix_does() {
         })
         .expect("memory does not fail");
     assert_eq!(rows.iter().map(|row| row.seq).collect::<Vec<Seq>>(), []);
+}
+
+#[test]
+fn the_verification_of_each_backend_is_noted_for_itself() {
+    let counts = ScrubCounts {
+        copies: 4,
+        bytes: 70,
+        suspects: 1,
+        skipped: 2,
+    };
+    let at = Timestamp::from_millis;
+    let scrub = |blob| ScrubRecord {
+        pass: Some(ScrubPass {
+            began_at: at(5),
+            cursor: Some((BlobId(blob), 3)),
+            walked: true,
+            again: vec![(BlobId(1), 1), (BlobId(2), 9)],
+            counts,
+        }),
+        began_at: Some(at(5)),
+        last_full: Some(FullPass {
+            began_at: at(1),
+            ended_at: at(2),
+            counts,
+        }),
+        held: true,
+    };
+    check(&scrub(7));
+    let index = MemoryIndex::new(site());
+    let [one, other] = ["disk-a", "disk-ab"].map(|id| BackendId::parse(id).expect("a valid id"));
+    assert_eq!(wait(index.scrub(&one)), Ok(None));
+    for (backend, blob) in [(&one, 7), (&other, 8), (&one, 9)] {
+        let note = Mutation::NoteScrub {
+            backend: backend.clone(),
+            scrub: Box::new(scrub(blob)),
+        };
+        must(&index, note);
+    }
+    assert_eq!(wait(index.scrub(&one)), Ok(Some(scrub(9))));
+    assert_eq!(wait(index.scrub(&other)), Ok(Some(scrub(8))));
 }

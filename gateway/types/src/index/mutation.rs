@@ -10,8 +10,8 @@ use crate::id::{
 };
 use crate::index::ClockNote;
 use crate::record::{
-    BlobRecord, BucketRecord, CopyRecord, CopyState, Intent, PartRecord, UploadRecord,
-    VersionRecord, Work,
+    BlobRecord, BucketRecord, CopyRecord, CopyState, Intent, PartRecord, ScrubRecord,
+    UploadRecord, VersionRecord, Work,
 };
 
 /// One change. Each variant says what is checked in the transaction; when a check fails, the
@@ -243,6 +243,13 @@ pub enum Mutation {
 
     /// Notes what the clock shows.
     NoteClock(ClockNote),
+    /// Notes how far the verification of a backend's copies has come.
+    NoteScrub {
+        /// The backend.
+        backend: BackendId,
+        /// All that is known of it.
+        scrub: Box<ScrubRecord>,
+    },
 
     /// Forgets tombstones and finished uploads from before `before`, at most `limit` of each.
     /// → [`Applied::Expired`]

@@ -15,8 +15,8 @@ use weir_types::index::{
     Mutation, OutboxStats, PartsPage, UploadsPage, UploadsQuery,
 };
 use weir_types::record::{
-    BlobRecord, BucketRecord, CopyRecord, Intent, LedgerRecord, OutboxEntry, Tombstone,
-    UploadRecord, VersionRecord,
+    BlobRecord, BucketRecord, CopyRecord, Intent, LedgerRecord, OutboxEntry, ScrubRecord,
+    Tombstone, UploadRecord, VersionRecord,
 };
 
 use super::Dice;
@@ -100,5 +100,6 @@ pass_on! {
     ledger() -> Vec<(BackendId, LedgerRecord)>;
     newest_write() -> Timestamp;
     clock_note() -> ClockNote;
+    scrub(backend: &BackendId) -> Option<ScrubRecord>;
     work(id: OutboxId) -> Option<OutboxEntry>;
 }

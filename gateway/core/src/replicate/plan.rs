@@ -21,6 +21,11 @@ use crate::observe::Clamped;
 /// after the object was committed.
 const POSTPONED_MAX: Duration = Duration::from_secs(24 * 3600);
 
+/// A policy is asked about the same object again after this at the earliest: soon when it is
+/// young, seldom when it is old, whatever it says itself.
+const ASKED_AGAIN_AFTER: (Duration, Duration) =
+    (Duration::from_secs(60), Duration::from_secs(3600));
+
 /// What is to be done with a blob's copies.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Plan {
@@ -179,6 +184,9 @@ impl Job {
                 plan.add.push(id.clone());
             }
         }
+        let (soonest, latest) = ASKED_AGAIN_AFTER;
+        let pause = (now.since(created_at) / 8).clamp(soonest, latest);
+        plan.later = plan.later.map(|later| later.max(now.plus(pause)));
         for position in proposal.drop {
             let Some(handle) = gateway.backends.at(position) else {
                 continue;

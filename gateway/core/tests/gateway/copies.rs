@@ -228,6 +228,34 @@ fn a_copy_that_is_put_off_waits_in_the_outbox() {
 }
 
 #[test]
+fn a_policy_that_always_puts_off_is_asked_ever_more_seldom() {
+    let notes = Notes::default();
+    let asked: Arc<Mutex<usize>> = Arc::default();
+    let seen = Arc::clone(&asked);
+    let world = world(28, 1, &notes, move |object, _| {
+        *seen.lock() += 1;
+        let not_before_ms = object.now_ms + 1;
+        copies(
+            vec![Addition {
+                backend: 4,
+                priority: 0,
+                not_before_ms,
+            }],
+            &[],
+        )
+    });
+    world.live(CrashPoints::none(), async |life| {
+        life.make_bucket().await;
+        life.client.put("key", &[1; 100]).await.expect("is put");
+        let background = life.start_background();
+        sleep(48 * HOUR).await;
+        background.stop().await;
+        assert!((48..100).contains(&*asked.lock()), "{asked:?}");
+        assert_eq!(holders(&life, "key").await, ids(&[0]));
+    });
+}
+
+#[test]
 fn what_is_lower_in_priority_comes_later_and_is_counted() {
     let notes = Notes::default();
     let world = world(23, 1, &notes, |_, _| {

@@ -350,7 +350,7 @@ impl<'a> Examined<'a> {
             Call {
                 nanos: nanos_since(started),
                 outcome: outcome.into(),
-                fuel: limits.call_fuel_max - instance.fuel_left(),
+                fuel: limits.call_fuel(input.subject().backends.len()) - instance.fuel_left(),
                 memory_bytes: instance.memory_bytes(),
             }
         })

@@ -92,11 +92,12 @@ impl Instance {
         purpose: Purpose,
     ) -> Result<D::Answer, Fault> {
         self.calls += 1;
-        let now_ms = D::subject(input).now_ms;
+        let subject = D::subject(input);
         let quiet = purpose == Purpose::Compare;
-        self.store.data_mut().begin(now_ms, quiet);
+        self.store.data_mut().begin(subject.now_ms, quiet);
         let ticks = Limits::ticks(limits.call_time_max);
-        grant(&mut self.store, limits.call_fuel_max, ticks)?;
+        let fuel = limits.call_fuel(subject.backends.len());
+        grant(&mut self.store, fuel, ticks)?;
         let mut answer = D::ask(&self.guest, &mut self.store, input, self.needs)
             .map_err(|error| fault_of(&error))?;
         D::check(&answer, input, limits)?;

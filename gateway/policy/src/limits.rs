@@ -24,8 +24,11 @@ pub struct Limits {
     pub component_bytes_max: usize,
     /// Size of a settings document.
     pub settings_bytes_max: usize,
-    /// Fuel (about one unit per Wasm instruction) of one decision.
+    /// Fuel (about one unit per Wasm instruction) of one decision, beside the next.
     pub call_fuel_max: u64,
+    /// Fuel that a decision gets in addition for each backend: what an interpreter needs to
+    /// take in a backend's state, with room to spare.
+    pub call_fuel_per_backend_max: u64,
     /// Fuel of `describe` and of `configure`, which a fresh instance runs on
     /// the request path now and then.
     pub configure_fuel_max: u64,
@@ -84,6 +87,14 @@ impl Limits {
     /// How often the epoch advances.
     pub const EPOCH_TICK: Duration = Duration::from_millis(10);
 
+    /// Fuel of one decision among this many backends.
+    #[must_use]
+    pub fn call_fuel(&self, backends: usize) -> u64 {
+        let backends = u64::try_from(backends).unwrap_or(u64::MAX);
+        let in_addition = self.call_fuel_per_backend_max.saturating_mul(backends);
+        self.call_fuel_max.saturating_add(in_addition)
+    }
+
     /// Ticks after which at least `span` has gone by.
     pub(crate) fn ticks(span: Duration) -> u64 {
         let ticks = span.as_millis().div_ceil(Self::EPOCH_TICK.as_millis());
@@ -97,6 +108,7 @@ impl Default for Limits {
             component_bytes_max: 32 << 20,
             settings_bytes_max: 64 << 10,
             call_fuel_max: 5_000_000,
+            call_fuel_per_backend_max: 400_000,
             configure_fuel_max: 50_000_000,
             call_time_max: Duration::from_millis(80),
             configure_time_max: Duration::from_millis(500),

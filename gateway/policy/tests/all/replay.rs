@@ -26,7 +26,7 @@ struct Recorded {
 /// Works the longer the longer the key is: out of fuel a little above 100 bytes.
 const WORKS_BY_KEY: &str = "
     (local $n i32)
-    (local.set $n (i32.mul (i32.const 6000)
+    (local.set $n (i32.mul (i32.const 8000)
         (i32.load (i32.add (local.get 0) (i32.const {key_len})))))
     (loop $again
         (local.set $n (i32.sub (local.get $n) (i32.const 1)))
@@ -203,7 +203,7 @@ fn an_examination_tells_what_a_component_is_and_does() {
             panic!("{call:?}");
         };
         assert_eq!(fault.kind, FaultKind::Fuel);
-        assert_eq!(call.fuel, Limits::default().call_fuel_max);
+        assert_eq!(call.fuel, Limits::default().call_fuel(4));
     }
 
     let mistaken = Guest {

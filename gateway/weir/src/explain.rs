@@ -43,12 +43,16 @@ pub struct Version {
     pub last_modified: String,
     /// Storage class, when not STANDARD.
     pub storage_class: Option<String>,
+    /// The storage policy that applied; `None` for what is older than those.
+    pub storage_policy: Option<String>,
     /// The policy revision that placed it.
     pub policy: String,
     /// Why it did so.
     pub reason: String,
     /// Candidates in order.
     pub candidates: Vec<String>,
+    /// Where placement wanted it, when there was no room there and it spilled; else empty.
+    pub home: Vec<String>,
     /// Copies wanted.
     pub copies_wanted: u8,
     /// The blob.
@@ -155,11 +159,18 @@ async fn explain_version(
         etag: version.etag.to_string(),
         last_modified: version.last_modified.to_string(),
         storage_class: version.storage_class,
+        storage_policy: version.placement.storage_policy,
         policy: version.placement.revision,
         reason: version.placement.reason,
         candidates: version
             .placement
             .candidates
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        home: version
+            .placement
+            .home
             .iter()
             .map(ToString::to_string)
             .collect(),
@@ -231,6 +242,12 @@ impl fmt::Display for Version {
             self.policy,
             self.reason.escape_debug()
         )?;
+        if let Some(storage_policy) = &self.storage_policy {
+            writeln!(f, "    storage policy {storage_policy}")?;
+        }
+        if !self.home.is_empty() {
+            writeln!(f, "    spilled; home is {}", self.home.join(", "))?;
+        }
         writeln!(
             f,
             "    candidates {}; copies wanted {}",

@@ -29,6 +29,7 @@ pub mod recording;
 pub mod reload;
 pub mod secrets;
 pub mod serve;
+pub mod simulation;
 pub mod site;
 pub mod status;
 pub mod verify;

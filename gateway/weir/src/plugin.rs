@@ -25,6 +25,7 @@ use clap::{Subcommand, ValueEnum};
 use weir_policy::DecisionKind;
 
 use crate::error::Failure;
+use crate::simulation::{self, ReplayArgs, SimulateArgs};
 
 pub use bench::Bench;
 pub use project::Language;
@@ -80,6 +81,12 @@ pub enum PluginCommand {
     Keygen(Keygen),
     /// Sign a component: writes COMPONENT.sig.
     Sign(Sign),
+    /// Run recorded decisions against a component: does it decide the same? Exit code 1 when it
+    /// does not.
+    Replay(ReplayArgs),
+    /// Run recorded decisions against a component and report what would be different: where
+    /// objects would lie, what that costs, how full backends would be.
+    Simulate(SimulateArgs),
 }
 
 /// What a policy decides.
@@ -118,6 +125,8 @@ pub fn run(command: PluginCommand) -> Result<ExitCode, Failure> {
         PluginCommand::Inspect { subject, json } => inspect::run(&subject, json),
         PluginCommand::Keygen(keygen) => sign::keygen(&keygen),
         PluginCommand::Sign(sign) => sign::sign(&sign),
+        PluginCommand::Replay(args) => simulation::run_replay(&args),
+        PluginCommand::Simulate(args) => simulation::run_simulate(&args),
     }
 }
 

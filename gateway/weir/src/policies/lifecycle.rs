@@ -249,8 +249,9 @@ impl Policies {
         let followed = self.refusable(who, name, || {
             let fetched = fetch(&source, self.component_bytes_max())?;
             let held = self.take(name, entry, &fetched, settings, source)?;
-            let is_same = state.active.as_ref().is_some_and(|now| *now == held);
-            if is_same && self.host.active(name) == id_of(&held) {
+            if state.active.as_ref() == Some(&held) {
+                // No step: at a start the host has not heard of it yet.
+                self.decide(name, &held)?;
                 return Ok(held);
             }
             let follows = state.follows.clone();
@@ -462,21 +463,23 @@ impl Policies {
     }
 
     /// Lets the host go by a state whose revisions it has loaded.
-    pub(super) fn apply(&self, name: &str, state: &PolicyState) -> Result<(), PolicyError> {
-        let refused = |error: weir_policy::ActivateError| PolicyError::Refused(error.to_string());
-        if let Some(id) = state.active.as_ref().and_then(id_of) {
-            self.host.activate(name, id).map_err(refused)?;
+    fn apply(&self, name: &str, state: &PolicyState) -> Result<(), PolicyError> {
+        if let Some(active) = &state.active {
+            self.decide(name, active)?;
         }
+        self.apply_stages(name, state)
+    }
+
+    /// The same for the revisions that are tried.
+    pub(super) fn apply_stages(&self, name: &str, state: &PolicyState) -> Result<(), PolicyError> {
+        let refused = |error: weir_policy::ActivateError| PolicyError::Refused(error.to_string());
         let staged = |staged: &Option<Staged>| {
             let staged = staged.as_ref()?;
             Some((id_of(&staged.held)?, staged.share_permille))
         };
-        self.host
-            .shadow(name, staged(&state.shadow))
-            .map_err(refused)?;
-        self.host
-            .canary(name, staged(&state.canary))
-            .map_err(refused)
+        let (shadow, canary) = (staged(&state.shadow), staged(&state.canary));
+        self.host.shadow(name, shadow).map_err(refused)?;
+        self.host.canary(name, canary).map_err(refused)
     }
 
     /// Runs a step; a refusal is told in the trail.

@@ -20,10 +20,9 @@ impl Policies {
         for (name, entry) in &self.entries {
             let mut entry = entry.lock();
             self.restore_one(name, &mut entry);
-            let state = self.state(name);
-            if let Err(error) = self.apply(name, &state) {
-                self.problems
-                    .set(&format!("policy {name}"), error.to_string());
+            if let Err(error) = self.apply_stages(name, &self.state(name)) {
+                let what = format!("policy {name}, shadow and canary");
+                self.problems.set(&what, error.to_string());
             }
         }
     }
@@ -113,7 +112,8 @@ impl Policies {
         }
     }
 
-    fn decide(&self, name: &str, held: &Held) -> Result<(), PolicyError> {
+    /// Lets the host go by a revision that it has loaded.
+    pub(super) fn decide(&self, name: &str, held: &Held) -> Result<(), PolicyError> {
         let Some(id) = id_of(held) else {
             return Err(PolicyError::Refused(format!(
                 "{:?} is no revision",

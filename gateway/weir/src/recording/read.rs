@@ -56,6 +56,17 @@ impl Recording {
         Ok(recording)
     }
 
+    /// Settings of the revision that decided last, as far as they were recorded.
+    pub fn settings_in_force(&self) -> &str {
+        let deciders = self
+            .decisions
+            .iter()
+            .rev()
+            .filter_map(Decision::revision_digits);
+        let mut known = deciders.filter_map(|digits| self.settings.get(digits));
+        known.next().map_or("{}", String::as_str)
+    }
+
     fn read_one(path: &Path) -> Result<Self, Failure> {
         let named =
             |why: &dyn std::fmt::Display| Failure::new(format!("{}: {why}", path.display()));

@@ -92,6 +92,12 @@ impl Decision {
         }
     }
 
+    /// Whether this revision decided.
+    pub fn is_by(&self, revision: &str) -> bool {
+        let digits = self.revision_digits();
+        digits.is_some_and(|digits| revision.starts_with(digits))
+    }
+
     /// Digits of the revision that decided; `None` for the native default.
     pub fn revision_digits(&self) -> Option<&str> {
         self.revision.rsplit_once('@').map(|(_, digits)| digits)

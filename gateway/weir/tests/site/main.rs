@@ -2,6 +2,7 @@
 
 mod certificates;
 mod full_disk;
+mod policies;
 mod process;
 
 use std::path::Path;

@@ -16,7 +16,7 @@ use weir_types::index::Mutation;
 use weir_types::record::{BlobState, CopyState, Placement};
 
 use crate::constraints::policy;
-use crate::support::{Dice, Life, Notes, Rules, Scripted, World, backend_id};
+use crate::support::{Dice, DieAt, Life, Notes, Rules, Scripted, World, backend_id};
 
 const BACKENDS: usize = 6;
 const STEPS: usize = 250;
@@ -336,4 +336,61 @@ fn whatever_is_answered_no_copy_breaks_a_constraint() {
     ] {
         assert!(notes.clamped(what) > 40, "{what:?} is rare");
     }
+}
+
+/// Where the process dies.
+const POINTS: [&str; 9] = [
+    "put:intent-written",
+    "put:bytes-written",
+    "put:committed",
+    "replicate:intent-written",
+    "replicate:bytes-written",
+    "replicate:recorded",
+    "repair:absolved",
+    "repair:restored",
+    "copy:before-share",
+];
+
+/// What clients find: whether a write that was under way is there, nobody knows beforehand.
+async fn found(life: &Life) -> Model {
+    let mut model = Model::new();
+    for key in 0..KEYS {
+        let key = key.to_string();
+        let read = life.client.get(&key).await.expect("a good copy is there");
+        if let Some((bytes, _)) = read {
+            model.insert(key, (usize::from(bytes[0]), bytes));
+        }
+    }
+    model
+}
+
+#[test]
+fn nor_does_one_after_any_crash() {
+    let mut deaths = 0;
+    for seed in 1..=20 {
+        let rules = Rules::new(policies());
+        let world = world(seed, &rules, &Notes::default());
+        let dice = Dice::new(seed ^ 0xDEAD);
+        for number in 0..12 {
+            let plan = DieAt::new(dice.pick(&POINTS), 1 + dice.below(6));
+            world.live(plan.points(), async |life| {
+                life.make_bucket().await;
+                if let Err(problem) = require(&world, &life, &rules).await {
+                    panic!("seed {seed}, life {number}: {problem}");
+                }
+                let mut model = found(&life).await;
+                let background = life.start_background();
+                let steps = async {
+                    for _ in 0..30 {
+                        step(&world, &life, &mut model, &dice).await;
+                    }
+                };
+                tokio::select! {
+                    () = plan.death() => deaths += 1,
+                    () = steps => background.stop().await,
+                }
+            });
+        }
+    }
+    assert!(deaths > 100, "only {deaths} deaths");
 }

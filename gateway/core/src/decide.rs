@@ -1,10 +1,9 @@
 //! What policies decide, and what they cannot.
 //!
-//! A [`Decider`] (the Wasm policy host, or anything else) sees plain facts and proposes: where
-//! a new version goes ([`placement`]), what happens when there is no room, which copies an
-//! object should have, in which order they are read. The core then applies the constraints
-//! that no policy can widen ([`constraints`]); it applies them again before each write of
-//! bytes, to every copy, whoever proposed it.
+//! A [`Decider`] (the Wasm policy host, or anything else) sees plain facts and proposes: where a
+//! new version goes, what happens when there is no room, which copies an object should have, in
+//! which order they are read. The core then applies the [`Constraints`], which no policy can
+//! widen; it applies them again before each write of bytes, to every copy, whoever proposed it.
 
 mod answer;
 mod constraints;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! w1-owner                                  the owner marker
+//! w1-index/<site>/<epoch>/…                 copies of an index: files as they are
 //! w1/<site>/<shard>/<blob>.<attempt>        an object that was put whole: its bytes
 //! w1/<site>/<shard>/<blob>.<attempt>.parts/ an object put in parts:
 //!     manifest                                  sizes of its parts in order
@@ -22,6 +23,8 @@ pub(super) const TMP: &str = "tmp";
 pub(super) const UPLOADS: &str = "uploads";
 /// Top folder of objects.
 pub(super) const OBJECTS: &str = "w1";
+/// Top folder of copies of indexes.
+pub(super) const INDEX: &str = "w1-index";
 /// Name of the manifest in a folder of parts.
 pub(super) const MANIFEST: &str = "manifest";
 /// What a folder of parts has after the object's name.

@@ -33,6 +33,10 @@ pub(super) fn list(
             kind: Kind::File,
         },
         Child {
+            sort: format!("{}/", layout::INDEX),
+            kind: Kind::Folder,
+        },
+        Child {
             sort: format!("{}/", layout::OBJECTS),
             kind: Kind::Folder,
         },

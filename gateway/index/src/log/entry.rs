@@ -83,7 +83,10 @@ pub(crate) fn decode(mut rest: &[u8], changes: &mut Changes) -> Result<(), Index
     Ok(())
 }
 
-fn take<'b>(rest: &mut &'b [u8]) -> Option<(Table, &'b [u8], Option<&'b [u8]>)> {
+/// A row, and what becomes of it.
+type Row<'b> = (Table, &'b [u8], Option<&'b [u8]>);
+
+fn take<'b>(rest: &mut &'b [u8]) -> Option<Row<'b>> {
     let (code, after) = rest.split_first()?;
     let (key_bytes, after) = after.split_first_chunk::<4>()?;
     let (value_bytes, after) = after.split_first_chunk::<4>()?;

@@ -76,6 +76,28 @@ impl BackendKey {
         (key.0 == text).then_some((key, blob, attempt))
     }
 
+    /// The prefix of every key under which an index of `site` keeps copies of itself. None of
+    /// them is ever taken for the key of a blob.
+    pub fn index_prefix(site: &SiteId) -> String {
+        format!("w1-index/{site}/")
+    }
+
+    /// The key of a file of a copy of the index of `site` with that epoch:
+    /// `w1-index/<site>/<epoch>/<name>`. Epoch and the elements of the name, divided by `/`,
+    /// have only `a-z 0-9 . -` and do not begin with a dot.
+    pub fn of_index(site: &SiteId, epoch: &str, name: &str) -> Result<Self, InvalidName> {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
+        let fits = |element: &str| {
+            !element.is_empty() && !element.starts_with('.') && element.bytes().all(plain)
+        };
+        if !fits(epoch) || !name.split('/').all(fits) {
+            return Err(InvalidName(
+                "only lowercase letters, digits, dots and hyphens",
+            ));
+        }
+        Ok(Self(format!("w1-index/{site}/{epoch}/{name}")))
+    }
+
     /// The key as text. Contains only `a-z 0-9 / . -`.
     pub fn as_str(&self) -> &str {
         &self.0

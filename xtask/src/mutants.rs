@@ -24,6 +24,11 @@ const LISTS: &[List] = &[
         package: "weir-index",
         target: &["--lib"],
     },
+    List {
+        file: "gateway/policy/tests/all/mutants.toml",
+        package: "weir-policy",
+        target: &["--test", "all"],
+    },
 ];
 
 /// The first build of the copy is a cold one.

@@ -18,6 +18,7 @@ use crate::backends::Backends;
 use crate::decide::{Decider, RecentStates};
 use crate::object::Parking;
 use crate::observe::Observer;
+use crate::replicate::Scrub;
 use crate::replicate::ageing::Ageing;
 use crate::settings::Settings;
 use crate::steady::SteadyClock;
@@ -69,6 +70,8 @@ pub struct Gateway {
     pub(crate) ageing: Ageing,
     /// Blobs that are being read, with the number of readers: the cleaner leaves them alone.
     pub(crate) leases: DashMap<BlobId, u32>,
+    /// How far the verification of copies has come.
+    pub(crate) scrub: Scrub,
     /// Open reads, each of which gives its backend up while its client stalls.
     pub(crate) parking: Parking,
     /// One writer at a time per part of an upload, because the backend and the index must agree
@@ -98,6 +101,7 @@ impl Gateway {
             recent_states: RecentStates::default(),
             ageing: Ageing::default(),
             leases: DashMap::new(),
+            scrub: Scrub::default(),
             parking: Parking::new(),
             upload_locks: DashMap::new(),
         })

@@ -19,6 +19,8 @@ pub trait Observer: Send + Sync + 'static {
     fn breaker(&self, backend: &BackendId, class: OperationClass, open: bool);
     /// Something that a policy proposed was not done, or not as it was proposed.
     fn clamped(&self, _storage_policy: &str, _what: Clamped) {}
+    /// The verification of copies came to the end of one, of so many bytes.
+    fn scrubbed(&self, _backend: &BackendId, _outcome: Scrubbed, _bytes: u64) {}
     /// There was no room where placement wanted a new version.
     fn overflow(&self, _storage_policy: &str, _outcome: Overflow) {}
 }
@@ -56,6 +58,28 @@ impl Clamped {
             Self::Postponed => "postponed",
             Self::Kept => "kept",
             Self::Hedge => "hedge",
+        }
+    }
+}
+
+/// What the verification of a copy came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scrubbed {
+    /// All of it was found right.
+    Right,
+    /// It is missing or wrong, and is repaired.
+    Suspect,
+    /// It could not be reached, and comes again.
+    Skipped,
+}
+
+impl Scrubbed {
+    /// The label value in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Right => "right",
+            Self::Suspect => "suspect",
+            Self::Skipped => "skipped",
         }
     }
 }

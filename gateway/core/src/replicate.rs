@@ -5,7 +5,8 @@
 //! for a backend ([`held`]); a [`job`] does one piece. Delivery
 //! is at least once: a piece of work looks at what is there, not at what it was told, and
 //! takes its entry out of the outbox in the transaction of its last effect. The [`reaper`]
-//! looks for what has no entry: intents whose writer died, uploads that nobody finishes.
+//! looks for what has no entry: intents whose writer died, uploads that nobody finishes. The
+//! [`scrub`] verifies every copy in its turn, and enters what is to be repaired.
 //!
 //! Requests of clients never wait for the background: it has slots of its own.
 
@@ -23,9 +24,12 @@ mod plan;
 mod reaper;
 mod repair;
 mod replica;
+mod scrub;
 mod transfer;
 
 pub use complete::finish_accepted;
+pub(crate) use scrub::Scrub;
+pub use scrub::{ScrubOrder, ScrubRefused, ScrubState, ScrubStatus};
 
 use std::sync::Arc;
 
@@ -39,7 +43,7 @@ use crate::object::park_stalled_reads;
 #[derive(Debug)]
 pub struct Background {
     stop: watch::Sender<bool>,
-    tasks: [JoinHandle<()>; 3],
+    tasks: [JoinHandle<()>; 4],
 }
 
 /// Starts the background of a gateway, on the current runtime.
@@ -47,12 +51,14 @@ pub fn run(gateway: &Arc<Gateway>) -> Background {
     let (stop, stopped) = watch::channel(false);
     let dispatcher = dispatch::run(Arc::clone(gateway), stopped.clone());
     let reaper = reaper::run(Arc::clone(gateway), stopped.clone());
+    let scrub = scrub::run(Arc::clone(gateway), stopped.clone());
     let parking = park_stalled_reads(Arc::clone(gateway), stopped);
     Background {
         stop,
         tasks: [
             tokio::spawn(dispatcher),
             tokio::spawn(reaper),
+            tokio::spawn(scrub),
             tokio::spawn(parking),
         ],
     }

@@ -37,6 +37,13 @@ pub struct Settings {
     pub retry_pause: (Duration, Duration),
     /// How often the reaper looks for what requests left behind.
     pub reaper_interval: Duration,
+    /// Bytes of copies that are verified in a second on each backend, without anybody asking;
+    /// 0: none are.
+    pub scrub_bytes_per_second_max: u64,
+    /// Requests to each backend in a second for that.
+    pub scrub_requests_per_second_max: u32,
+    /// From the beginning of one pass over a backend's copies to that of the next.
+    pub scrub_interval: Duration,
     /// After so many failures in a row a backend's breaker opens.
     pub breaker_failures_max: u32,
     /// First and longest time a breaker stays open before one request is let through.
@@ -68,6 +75,9 @@ impl Default for Settings {
             background_per_backend_max: 8,
             retry_pause: (Duration::from_millis(200), Duration::from_secs(60)),
             reaper_interval: Duration::from_secs(30),
+            scrub_bytes_per_second_max: 8 * MIB,
+            scrub_requests_per_second_max: 20,
+            scrub_interval: Duration::from_secs(30 * 24 * 3600),
             breaker_failures_max: 5,
             breaker_open: (Duration::from_secs(1), Duration::from_secs(30)),
             keep_alive_after: Duration::from_secs(5),

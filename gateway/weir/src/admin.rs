@@ -1,9 +1,10 @@
-//! The admin listener: health, metrics, status, policies, verification.
+//! The admin listener: health, metrics, status, policies, scrub, verification.
 //!
 //! `/healthz`, `/readyz` and `/metrics` are open on loopback; everything else needs the admin
 //! token. S3 credentials mean nothing here.
 
 mod policies;
+mod scrub;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -86,6 +87,10 @@ impl Service for Admin {
                 let page = self.policy_page(method, rest, &query, body, as_text);
                 page.await.unwrap_or_else(|| no_page(&way))
             }
+            (method, ["v1", "scrub", rest @ ..]) => {
+                let page = self.scrub_page(method, rest, &query, as_text);
+                page.await.unwrap_or_else(|| no_page(&way))
+            }
             (&Method::POST, ["v1", "index", "verify"]) => self.verify(as_text).await,
             (&Method::POST, ["v1", "index", "backup"]) => self.backup(body).await,
             (_, way) => no_page(way),
@@ -111,6 +116,7 @@ fn allowed(way: &[&str]) -> Option<&'static str> {
         | ["v1", "status" | "explain"]
         | ["v1", "audit", "policies"] => Some("GET"),
         ["v1", "policies", rest @ ..] => policies::allowed(rest),
+        ["v1", "scrub", rest @ ..] => scrub::allowed(rest),
         ["v1", "index", "verify" | "backup"] => Some("POST"),
         _ => None,
     }

@@ -43,6 +43,9 @@ pub enum Command {
     /// The backends.
     #[command(subcommand)]
     Backend(BackendCommand),
+    /// The verification of every copy, which a running gateway does by itself.
+    #[command(subcommand)]
+    Scrub(ScrubCommand),
 }
 
 /// Which configuration.
@@ -280,5 +283,29 @@ pub enum BackendCommand {
         /// On behalf of which index.
         #[command(flatten)]
         at: Where,
+    },
+}
+
+/// The verification of every copy of a running gateway.
+#[derive(Debug, Subcommand)]
+pub enum ScrubCommand {
+    /// How far it has come on each backend, what it found, and when everything was verified
+    /// last.
+    Status(Remote),
+    /// Begin a pass now, or go on with one that was stopped.
+    Start {
+        /// Only on this backend.
+        backend: Option<String>,
+        /// Of which gateway.
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Verify nothing more until a start; a restart changes nothing about that.
+    Stop {
+        /// Only on this backend.
+        backend: Option<String>,
+        /// Of which gateway.
+        #[command(flatten)]
+        remote: Remote,
     },
 }

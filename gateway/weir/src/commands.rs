@@ -2,6 +2,7 @@
 //! standard error.
 
 mod policy;
+mod scrub;
 
 use std::io::Write;
 use std::path::Path;
@@ -47,6 +48,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Policy(command) => policy::run(command),
         Command::Plugin(command) => crate::plugin::run(command),
         Command::Index(command) => index(command),
+        Command::Scrub(command) => scrub::run(command),
         Command::Backend(BackendCommand::Adopt { id, yes, at }) => adopt(&id, yes, at),
     };
     match ended {

@@ -27,6 +27,7 @@ pub mod problems;
 mod process;
 pub mod recording;
 pub mod reload;
+pub mod scrub;
 pub mod secrets;
 pub mod serve;
 pub mod simulation;

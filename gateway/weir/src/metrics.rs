@@ -13,15 +13,18 @@ use prometheus::{
 };
 use weir_backend::MeterSnapshot;
 use weir_core::observe::{
-    AccessRecord, BackendCall, Clamped, Observer, OperationClass, Overflow, WorkOutcome,
+    AccessRecord, BackendCall, Clamped, Observer, OperationClass, Overflow, Scrubbed, WorkOutcome,
 };
+use weir_core::replicate::ScrubStatus;
 use weir_policy::{BindingMetrics, BindingStatus, MetricsSnapshot, RevisionId};
 use weir_types::backend::BackendErrorKind;
 use weir_types::id::BackendId;
+use weir_types::record::LedgerRecord;
 
 use crate::access_log;
 use crate::listen::Counts;
 use crate::recording::Recorded;
+use crate::scrub::coverage_permille;
 use resolved::{CallLabels, Calls, RequestLabels, Requests, Resolved};
 
 /// Seconds: from a metadata answer on a local disk to a large object over a slow line.
@@ -136,6 +139,16 @@ metrics! {
         "Work that waits: replicate, clean, discard, abort, complete, repair.";
     outbox_age: gauge "weir_outbox_oldest_seconds" ["kind"]
         "Time since the oldest waiting work was due, 0 while all of it waits for its time: `any`, and `replicate` for copies still owed.";
+    scrub_copies: counter "weir_scrub_copies_total" ["backend", "outcome"]
+        "Copies that scrub came to: `right`, `suspect` (missing or wrong, to be repaired), `skipped` (not reached, to come again).";
+    scrub_bytes: counter "weir_scrub_bytes_total" ["backend"]
+        "Bytes of copies that scrub verified.";
+    scrub_coverage: gauge "weir_scrub_coverage_permille" ["backend"]
+        "Of a thousand bytes on a backend, those verified in the pass in progress; 0 between passes.";
+    scrub_unreached: gauge "weir_scrub_unreached_copies" ["backend"]
+        "Copies that the pass in progress could not reach yet.";
+    scrub_last_full: gauge "weir_scrub_last_full_pass_timestamp_seconds" ["backend"]
+        "When the last pass that left no copy out began, in Unix time; absent before the first.";
     policy_decisions: counter "weir_policy_decisions_total" ["policy", "decision"]
         "Decisions asked for: `placement`, `overflow`, `replication`, `read-routing`.";
     policy_nanoseconds: counter "weir_policy_decision_nanoseconds_total" ["policy", "decision"]
@@ -194,6 +207,8 @@ pub struct Scrape {
     pub ledger: Vec<BackendUse>,
     /// Work that waits, by kind, and for how long the oldest, and the oldest replica owed, is due.
     pub outbox: ([u64; 6], Option<Duration>, Option<Duration>),
+    /// How far the verification of copies has come.
+    pub scrub: Vec<ScrubStatus>,
     /// The policies' counters.
     pub policies: MetricsSnapshot,
     /// The policies' revisions.
@@ -276,6 +291,27 @@ impl Metrics {
                 &[id, "write"],
                 u64::from(!used.closed.1),
             );
+            let scrub = scrape.scrub.iter().find(|s| s.backend == used.backend);
+            if let Some(scrub) = scrub {
+                self.set_scrub(scrub, used);
+            }
+        }
+    }
+
+    fn set_scrub(&self, scrub: &ScrubStatus, used: &BackendUse) {
+        let id = scrub.backend.as_str();
+        let there = LedgerRecord {
+            used_bytes: used.copy_bytes,
+            used_objects: used.copies,
+            reserved_bytes: used.reserved_bytes,
+        };
+        let pass = scrub.pass.as_ref();
+        let coverage = pass.map_or(0, |pass| coverage_permille(pass, &there));
+        set(&self.scrub_coverage, &[id], coverage);
+        let unreached = pass.map_or(0, |pass| pass.again.len());
+        set(&self.scrub_unreached, &[id], unreached as u64);
+        if let Some(full) = &scrub.last_full {
+            set(&self.scrub_last_full, &[id], full.began_at.as_secs());
         }
     }
 
@@ -493,6 +529,12 @@ impl Observer for Metrics {
         self.work_seconds
             .with_label_values(&[kind])
             .observe(took.as_secs_f64());
+    }
+
+    fn scrubbed(&self, backend: &BackendId, outcome: Scrubbed, bytes: u64) {
+        let labels = [backend.as_str(), outcome.name()];
+        self.scrub_copies.with_label_values(&labels).inc();
+        add(&self.scrub_bytes, &[backend.as_str()], bytes);
     }
 
     fn clamped(&self, storage_policy: &str, what: Clamped) {

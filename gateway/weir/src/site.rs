@@ -286,6 +286,9 @@ pub fn settings(limits: &LimitsConfig) -> Settings {
         background_per_backend_max: limits.background_per_backend_max,
         retry_pause: (ms(limits.retry_pause_ms_min), ms(limits.retry_pause_ms_max)),
         reaper_interval: ms(limits.reaper_interval_ms),
+        scrub_bytes_per_second_max: limits.scrub_bytes_per_second_max,
+        scrub_requests_per_second_max: limits.scrub_requests_per_second_max,
+        scrub_interval: ms(limits.scrub_interval_ms),
         breaker_failures_max: limits.breaker_failures_max,
         breaker_open: (
             ms(limits.breaker_open_ms_min),

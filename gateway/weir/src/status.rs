@@ -11,6 +11,7 @@ use weir_types::record::LedgerRecord;
 
 use crate::metrics::{BackendUse, Scrape, WORK_KINDS};
 use crate::policies::PolicyStatus;
+use crate::scrub::BackendScrub;
 use crate::site::Site;
 
 /// How the gateway is.
@@ -71,6 +72,8 @@ pub struct BackendStatus {
     pub bytes_max: Option<u64>,
     /// Smoothed time to the first byte of reads.
     pub latency_us: Option<u64>,
+    /// How far the verification of its copies has come.
+    pub scrub: Option<BackendScrub>,
 }
 
 impl Site {
@@ -83,6 +86,7 @@ impl Site {
         let scrape = self.scrape().await?;
         let identity = self.index.identity();
         let (depth, oldest, _) = scrape.outbox;
+        let scrub = self.scrub().await?.backends;
         let backend = |(used, ours): (&BackendUse, &crate::site::SiteBackend)| {
             let handle = self.gateway.backends().get(&used.backend);
             let latency = handle.and_then(|handle| handle.latency());
@@ -98,6 +102,10 @@ impl Site {
                 bytes: used.copy_bytes,
                 reserved_bytes: used.reserved_bytes,
                 bytes_max: used.bytes_max,
+                scrub: scrub
+                    .iter()
+                    .find(|s| s.id == used.backend.as_str())
+                    .cloned(),
                 latency_us: latency.map(|l| u64::try_from(l.as_micros()).unwrap_or(u64::MAX)),
             }
         };
@@ -155,6 +163,7 @@ impl Site {
                 age(outbox.oldest),
                 age(outbox.oldest_replicate),
             ),
+            scrub: self.gateway.scrub_status().await?,
             policies: self.policies.host().metrics(),
             stages: self.policies.host().status(),
             recorded: self.policies.recorder().counts(),
@@ -201,6 +210,9 @@ impl fmt::Display for Status {
                 b.bytes,
                 b.reserved_bytes,
             )?;
+            if let Some(scrub) = b.scrub.as_ref().filter(|s| s.is_worth_a_word()) {
+                writeln!(f, "    scrub: {scrub}")?;
+            }
         }
         writeln!(f, "\nwork that waits")?;
         let waiting: Vec<_> = self

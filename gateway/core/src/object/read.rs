@@ -9,6 +9,7 @@ mod layout;
 mod lease;
 pub(crate) mod park;
 mod route;
+pub(crate) mod verify;
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -28,6 +29,7 @@ use weir_types::index::Mutation;
 use weir_types::record::{BlobRecord, CopyRecord, CopyState};
 use weir_types::{Error, Result};
 
+use crate::backends::BackendHandle;
 use crate::gateway::{Gateway, index_error};
 use crate::ingest::{crc32c, finish_crc32c};
 use crate::observe::{OperationClass, Trace};
@@ -38,6 +40,7 @@ use choice::Choice;
 use layout::{Block, Layout};
 use lease::Lease;
 use park::Parkable;
+use verify::Judged;
 
 /// How long a copy may take to give the background a block of 256 KiB: about 4 KiB/s.
 const BLOCK_MAX: Duration = Duration::from_secs(60);
@@ -92,23 +95,6 @@ impl Gateway {
         reader.block_within = Some(BLOCK_MAX);
         Box::new(reader).open_stream().await
     }
-
-    /// The same for all of a blob that is not empty, at this one copy and no other: to find
-    /// out whether the copy is right.
-    pub(crate) async fn read_copy(
-        self: &Arc<Self>,
-        blob: &BlobRecord,
-        copy: &CopyRecord,
-    ) -> Result<ReplyStream> {
-        let alone = BlobRecord {
-            copies: vec![copy.clone()],
-            ..blob.clone()
-        };
-        let mut reader = BlobReader::new(self, alone, 0..blob.size, &[], Arc::default());
-        reader.block_within = Some(BLOCK_MAX);
-        reader.fails_over = false;
-        Box::new(reader).open_stream().await
-    }
 }
 
 /// A stored stream as a body that can be taken in again.
@@ -150,6 +136,8 @@ struct BlobReader {
     fails_over: bool,
     /// How long a copy may take for one block.
     block_within: Option<Duration>,
+    /// Where errors go when it is for the caller to judge the copy.
+    judged: Option<Judged>,
     _lease: Lease,
 }
 
@@ -199,6 +187,7 @@ impl BlobReader {
             asked_again: false,
             fails_over: true,
             block_within: None,
+            judged: None,
             _lease: lease,
         }
     }
@@ -250,9 +239,7 @@ impl BlobReader {
                     match timeout(limit, take_block(source, length, crc)).await {
                         Ok(taken) => taken,
                         Err(_elapsed) => {
-                            let slow = "a block did not come in time";
-                            let error = BackendError::new(BackendErrorKind::Unavailable, slow);
-                            self.give_up(&copy, &error);
+                            self.give_up(&copy, &silent());
                             continue;
                         }
                     }
@@ -301,7 +288,11 @@ impl BlobReader {
             let whole = self.fetch == (0..self.blob.size);
             let range = (!whole).then(|| self.fetch.clone());
             let get = handle.backend().get(&copy.key, range);
-            match handle.call("get", OperationClass::Read, get).await {
+            let opened = match self.judged {
+                None => handle.call("get", OperationClass::Read, get).await,
+                Some(_) => ask_aside(handle, get).await,
+            };
+            match opened {
                 Ok(Fetched { size, body, .. }) if size == self.blob.size => {
                     return Ok(Source {
                         copy,
@@ -358,7 +349,10 @@ impl BlobReader {
 
     /// A copy failed after it had been opened.
     fn give_up(&mut self, copy: &CopyRecord, error: &BackendError) {
-        if let Some(handle) = self.gateway.backends.get(&copy.backend) {
+        // Rot in what nobody reads, found by looking for it, keeps no client away.
+        let sought = self.judged.is_some() && error.kind == BackendErrorKind::Corrupt;
+        let handle = self.gateway.backends.get(&copy.backend);
+        if let Some(handle) = handle.filter(|_| !sought) {
             handle.learn(OperationClass::Read, Some(error));
         }
         self.note(copy, error);
@@ -371,11 +365,14 @@ impl BlobReader {
             error.kind,
             BackendErrorKind::NotFound | BackendErrorKind::Corrupt
         );
+        if let Some(judged) = &self.judged {
+            *judged.lock() = Some(error.clone());
+        }
         if !wrong {
             return;
         }
         self.choice.drop_copy(copy);
-        if copy.state == CopyState::Suspect {
+        if copy.state == CopyState::Suspect || self.judged.is_some() {
             return;
         }
         let gateway = Arc::clone(&self.gateway);
@@ -414,6 +411,23 @@ impl BlobReader {
         }
         pick(&self.crcs.crcs, block.index - self.crcs.first)
     }
+}
+
+/// Asks for bytes of a copy that is judged: it has only so long to answer, and what it takes is
+/// no measure of clients' reads.
+async fn ask_aside(
+    handle: &BackendHandle,
+    get: impl Future<Output = Result<Fetched, BackendError>>,
+) -> Result<Fetched, BackendError> {
+    let call = handle.call_aside("get", OperationClass::Read, get);
+    let answer = timeout(BLOCK_MAX, call).await;
+    answer.unwrap_or_else(|_elapsed| Err(silent()))
+}
+
+/// A copy gave nothing for too long.
+fn silent() -> BackendError {
+    let message = "a block did not come in time";
+    BackendError::new(BackendErrorKind::Unavailable, message)
 }
 
 fn pick(crcs: &[u32], index: u64) -> Result<u32> {

@@ -1,6 +1,5 @@
 //! Replacing copies that looked wrong: first verify, then restore, then remove.
 
-use futures_util::StreamExt;
 use weir_types::id::{BackendId, BlobId};
 use weir_types::index::{IndexError, Mutation, Refusal};
 use weir_types::record::{BlobRecord, CopyRecord, CopyState};
@@ -9,8 +8,7 @@ use super::job::{Halt, Job, Run};
 use super::plan::{Plan, good};
 use super::replica::Restored;
 use crate::decide::Occasion;
-use crate::ingest::Ingest;
-use crate::object::read::incoming;
+use crate::object::read::verify::Verification;
 use crate::observe::OperationClass;
 
 impl Job {
@@ -130,28 +128,13 @@ impl Job {
     /// Whether all of this copy is there and right. One that cannot be reached is not: the
     /// blob gets its copies elsewhere meanwhile.
     async fn reads_well(&self, blob: &BlobRecord, copy: &CopyRecord) -> Run<bool> {
-        let (handle, _slot) = match self.enter(&copy.backend, OperationClass::Read) {
+        let _entered = match self.enter(&copy.backend, OperationClass::Read) {
             Ok(entered) => entered,
             Err(busy @ Halt::Busy(_)) => return Err(busy),
             Err(_) => return Ok(false),
         };
-        if blob.size == 0 {
-            let head = handle.backend().head(&copy.key);
-            let found = handle.call("head", OperationClass::Read, head).await;
-            return Ok(found.is_ok_and(|found| found.is_some_and(|stored| stored.size == 0)));
-        }
-        let Ok(stream) = self.gateway.read_copy(blob, copy).await else {
-            return Ok(false);
-        };
-        let mut body = incoming(stream, blob.size, None);
-        body.expected.md5 = blob.md5;
-        let (mut verified, _) = Ingest::new(body).into_stream();
-        while let Some(chunk) = verified.next().await {
-            if chunk.is_err() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        let mut copy = Verification::begin(&self.gateway, blob, copy);
+        Ok(copy.next(u64::MAX).await.is_ok())
     }
 }
 

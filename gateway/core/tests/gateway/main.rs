@@ -13,4 +13,5 @@ mod multipart;
 mod overflow;
 mod readers;
 mod routing;
+mod scrub;
 mod support;

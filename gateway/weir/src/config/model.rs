@@ -503,6 +503,14 @@ config_table! {
         retry_pause_ms_max: u64 = 60_000, SOME;
         /// How often the reaper looks for what requests left behind.
         reaper_interval_ms: u64 = 30_000, SOME;
+        /// Scrub: bytes of copies that are verified in a second on each backend, without anybody
+        /// asking for them; 0 switches it off.
+        scrub_bytes_per_second_max: u64 = 8_388_608, ANY;
+        /// Scrub: requests to each backend in a second.
+        scrub_requests_per_second_max: u32 = 20, Kind::Integer(1, 1_000_000);
+        /// Scrub: from the beginning of one pass over all copies of a backend to that of the
+        /// next; a pass that takes longer is followed at once.
+        scrub_interval_ms: u64 = 2_592_000_000, SOME;
         /// After so many failures in a row a backend's breaker opens.
         breaker_failures_max: u32 = 5, Kind::Integer(1, 1_000_000);
         /// First time a breaker stays open; doubles each time.

@@ -1,8 +1,11 @@
 use std::collections::BTreeSet;
 
 use weir_core::observe::TraceNotes;
+use weir_core::replicate::ScrubState;
 use weir_policy::MetricsSnapshot;
-use weir_types::id::BackendId;
+use weir_types::clock::Timestamp;
+use weir_types::id::{BackendId, BlobId};
+use weir_types::record::{FullPass, ScrubCounts, ScrubPass};
 
 use super::*;
 
@@ -24,6 +27,25 @@ fn scrape() -> Scrape {
             closed: (true, false),
         }],
         outbox: ([1, 0, 0, 0, 0, 4], Some(Duration::from_secs(9)), None),
+        scrub: vec![ScrubStatus {
+            backend: id("disk-a"),
+            state: ScrubState::Running,
+            pass: Some(ScrubPass {
+                again: vec![(BlobId(1), 1)],
+                counts: ScrubCounts {
+                    copies: 1,
+                    bytes: 5,
+                    ..ScrubCounts::default()
+                },
+                ..ScrubPass::default()
+            }),
+            last_full: Some(FullPass {
+                began_at: Timestamp::from_millis(77_000),
+                ended_at: Timestamp::from_millis(99_000),
+                counts: ScrubCounts::default(),
+            }),
+            next_at: None,
+        }],
         policies: MetricsSnapshot::default(),
         stages: Default::default(),
         recorded: vec![(
@@ -83,6 +105,13 @@ fn what_happened_is_counted() {
     });
     metrics.work("replicate", WorkOutcome::Deferred, Duration::from_millis(1));
     metrics.breaker(&id("disk-a"), OperationClass::Write, true);
+    for (outcome, bytes) in [
+        (Scrubbed::Right, 5),
+        (Scrubbed::Suspect, 3),
+        (Scrubbed::Right, 1),
+    ] {
+        metrics.scrubbed(&id("disk-a"), outcome, bytes);
+    }
     // Twice: what is read anew must not add up.
     rendered(&metrics);
     let text = rendered(&metrics);
@@ -100,6 +129,12 @@ fn what_happened_is_counted() {
         r#"weir_backend_breaker_open{backend="disk-a",class="read"} 0"#,
         r#"weir_backend_copy_bytes{backend="disk-a"} 20"#,
         r#"weir_backend_limit_bytes{backend="disk-a"} 100"#,
+        r#"weir_scrub_copies_total{backend="disk-a",outcome="right"} 2"#,
+        r#"weir_scrub_copies_total{backend="disk-a",outcome="suspect"} 1"#,
+        r#"weir_scrub_bytes_total{backend="disk-a"} 9"#,
+        r#"weir_scrub_coverage_permille{backend="disk-a"} 250"#,
+        r#"weir_scrub_unreached_copies{backend="disk-a"} 1"#,
+        r#"weir_scrub_last_full_pass_timestamp_seconds{backend="disk-a"} 77"#,
         r#"weir_work_total{kind="replicate",outcome="deferred"} 1"#,
         r#"weir_outbox_entries{kind="repair"} 4"#,
         r#"weir_outbox_oldest_seconds{kind="any"} 9"#,

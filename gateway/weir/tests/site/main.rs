@@ -4,6 +4,7 @@ mod certificates;
 mod full_disk;
 mod policies;
 mod process;
+mod scrub;
 
 use std::path::Path;
 

@@ -18,7 +18,7 @@ use crate::error::Failure;
 const SAMPLES: u64 = 32;
 
 /// One thing that is wrong.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Finding {
     /// What was looked at.
     about: &'static str,
@@ -107,7 +107,15 @@ fn in_words(loaded: &Loaded, reports: &[Report]) -> String {
         let calls = reports.iter().flat_map(|report| &report.calls);
         let asked = calls.clone().filter(|call| call.skipped.is_none()).count();
         let fuel = calls.map(|call| call.fuel).max().unwrap_or(0);
-        let share = 100 * fuel / limits.call_fuel_max.max(1);
+        let shares = loaded
+            .groups
+            .iter()
+            .zip(reports)
+            .flat_map(|(group, report)| {
+                let limit = limits.call_fuel(group.facts.backends.len()).max(1);
+                report.calls.iter().map(move |call| 100 * call.fuel / limit)
+            });
+        let share = shares.max().unwrap_or(0);
         let cases: usize = loaded.groups.iter().map(|group| group.cases.len()).sum();
         lines.push(("settings", "taken".to_owned()));
         lines.push((
@@ -179,8 +187,11 @@ fn judge(group: &Group, report: &Report, findings: &mut Vec<Finding>) {
         judge_call(&about, call, findings);
     }
     for call in samples {
-        // A policy need not answer kinds that it does not decide.
-        judge_call(&format!("a sample for {}", call.decision), call, findings);
+        let mut found = Vec::new();
+        judge_call(&format!("a sample for {}", call.decision), call, &mut found);
+        // What is wrong with one is often wrong with all of them.
+        found.retain(|finding| !findings.contains(finding));
+        findings.extend(found);
     }
 }
 

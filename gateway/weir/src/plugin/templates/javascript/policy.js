@@ -2,9 +2,10 @@
 // of the settings, and whatever takes no writes comes last.
 //
 // The types stand in wit/deps/weir-policy: names are written in camelCase,
-// u64 is a BigInt, an absent option is undefined. There is no clock,
-// randomness or network: time and entropy are arguments. Decisions must not
-// change anything outside of them: the same arguments give the same answer.
+// u64 is a BigInt, list<u32> a Uint32Array, an absent option is undefined.
+// There is no clock, randomness or network: time and entropy are arguments.
+// Decisions must not change anything outside of them: the same arguments give
+// the same answer.
 
 const SCHEMA = {
   type: "object",

@@ -2,7 +2,8 @@
 export const replication = {
   replicate(object, backends) {
     const good = object.copies.filter((copy) => copy.state === "good").map((copy) => copy.backend);
-    const wanted = object.candidates
+    // A copy of it as an Array: map and filter of a Uint32Array give numbers again.
+    const wanted = [...object.candidates]
       .filter((index) => good.includes(index) || usable(backends[index]))
       .slice(0, object.copiesWanted);
     const held = object.copies.map((copy) => copy.backend);

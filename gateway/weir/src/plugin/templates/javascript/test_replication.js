@@ -2,7 +2,7 @@
 test("replication: a missing copy is made", () => {
   configure({});
   const object = {
-    candidates: [0, 1, 2],
+    candidates: new Uint32Array([0, 1, 2]),
     copiesWanted: 2,
     copies: [{ backend: 0, state: "good", writtenAtMs: 0n }],
   };

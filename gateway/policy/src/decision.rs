@@ -57,6 +57,16 @@ pub(crate) trait Decision {
     fn native(input: &Self::Input<'_>, cause: NativeCause) -> Self::Answer;
 }
 
+/// [`Decision::subject`] of whichever question it is.
+pub(crate) fn subject<'a>(input: &Input<'a>) -> Subject<'a> {
+    match input {
+        Input::Placement(input) => Placement::subject(input),
+        Input::Overflow(input) => Overflow::subject(input),
+        Input::Replication(input) => Replication::subject(input),
+        Input::ReadRouting(input) => Routing::subject(input),
+    }
+}
+
 /// Why a native default decided, in words.
 fn because(cause: NativeCause) -> &'static str {
     match cause {

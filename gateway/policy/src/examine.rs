@@ -7,6 +7,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Answer, BackendFacts, DecisionKind, Decisions, Input, OwnedInput, StaticFacts};
+use crate::decision;
 use crate::engine::{Compiled, Runtime};
 use crate::error::{ConfigError, Fault, LoadError, StartError};
 use crate::guest::GuestShared;
@@ -350,7 +351,8 @@ impl<'a> Examined<'a> {
             Call {
                 nanos: nanos_since(started),
                 outcome: outcome.into(),
-                fuel: limits.call_fuel(input.subject().backends.len()) - instance.fuel_left(),
+                fuel: limits.call_fuel(decision::subject(&input).backends.len())
+                    - instance.fuel_left(),
                 memory_bytes: instance.memory_bytes(),
             }
         })

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Answer, DecisionKind, Decisions, Input, StaticFacts, Subject};
-use crate::decision::Decision;
+use crate::decision::{self, Decision};
 use crate::engine::{Compiled, Runtime};
 use crate::error::{Fault, FaultKind, LoadError};
 use crate::guest::GuestShared;
@@ -199,7 +199,7 @@ impl Revision {
     /// What it would decide, without quarantine, counters and log; `None` if it knows other
     /// backends.
     pub(crate) fn shadow(&self, input: &Input<'_>) -> Option<Result<Answer, Fault>> {
-        if !self.knows(&input.subject()) {
+        if !self.knows(&decision::subject(input)) {
             return None;
         }
         let limits = &self.runtime.limits;

@@ -6,7 +6,6 @@ use super::{
     BackendState, DecisionKind, OverflowAnswer, OverflowInput, PlacementAnswer, PlacementInput,
     ReplicationAnswer, ReplicationInput, RoutingAnswer, RoutingInput,
 };
-use crate::decision::{Decision, Overflow, Placement, Replication, Routing};
 
 /// One of the questions. [`super::OwnedInput`] keeps one.
 #[derive(Clone, Copy, Debug)]
@@ -33,16 +32,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) now_ms: u64,
 }
 
-impl<'a> Input<'a> {
-    pub(crate) fn subject(&self) -> Subject<'a> {
-        match self {
-            Self::Placement(input) => Placement::subject(input),
-            Self::Overflow(input) => Overflow::subject(input),
-            Self::Replication(input) => Replication::subject(input),
-            Self::ReadRouting(input) => Routing::subject(input),
-        }
-    }
-
+impl Input<'_> {
     /// Which question it is.
     #[must_use]
     pub const fn kind(&self) -> DecisionKind {

@@ -280,3 +280,47 @@ impl fmt::Display for Version {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(storage_policy: Option<&str>, home: &[&str]) -> Version {
+        Version {
+            version_id: "v".into(),
+            seq: 1,
+            bytes: 3,
+            etag: "e".into(),
+            last_modified: "m".into(),
+            storage_class: None,
+            storage_policy: storage_policy.map(str::to_owned),
+            policy: "overflow-spill@12".into(),
+            reason: "spilled over: full".into(),
+            candidates: vec!["b".into(), "a".into()],
+            home: home.iter().map(|id| (*id).to_owned()).collect(),
+            copies_wanted: 1,
+            blob: "1".into(),
+            blob_refs: 1,
+            blob_state: "live",
+            copies: Vec::new(),
+            work: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn storage_policy_and_home_are_told_where_there_are_any() {
+        for (version, line, is_told) in [
+            (version(Some("eu"), &[]), "    storage policy eu\n", true),
+            (version(None, &[]), "storage policy", false),
+            (
+                version(None, &["a", "c"]),
+                "    spilled; home is a, c\n",
+                true,
+            ),
+            (version(None, &[]), "spilled; home", false),
+        ] {
+            let text = version.to_string();
+            assert_eq!(text.contains(line), is_told, "{text}");
+        }
+    }
+}

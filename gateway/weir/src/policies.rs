@@ -281,6 +281,7 @@ fn limits(config: &PolicyHostConfig) -> Limits {
     Limits {
         component_bytes_max: config.component_bytes_max,
         call_fuel_max: config.call_fuel_max,
+        call_fuel_per_backend_max: config.call_fuel_per_backend_max,
         call_time_max: Duration::from_millis(config.call_time_ms_max),
         memory_bytes_max: config.memory_bytes_max,
         calls_per_instance_max: config.calls_per_instance_max,

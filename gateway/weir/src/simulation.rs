@@ -65,6 +65,7 @@ impl Subject {
         let header = &recording.header;
         let limits = Limits {
             call_fuel_max: header.limits.call_fuel_max,
+            call_fuel_per_backend_max: header.limits.call_fuel_per_backend_max,
             memory_bytes_max: header.limits.memory_bytes_max,
             call_time_max: CALL_TIME_MAX,
             configure_time_max: CALL_TIME_MAX,

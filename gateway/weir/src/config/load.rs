@@ -18,12 +18,16 @@ use super::walk::Walk;
 
 /// Variables with this prefix are configuration: `WEIR_S3__REGION` is `s3.region`.
 pub const ENVIRONMENT_PREFIX: &str = "WEIR_";
-/// Variables with the prefix that are not: the command line's own.
+/// Variables with the prefix that are not: the command line's own, and those that tell where
+/// the toolchain of `weir plugin build` is.
 const NOT_CONFIGURATION: &[&str] = &[
     "WEIR_ADMIN_TOKEN",
     "WEIR_ADMIN_URL",
     "WEIR_CONFIG",
     "WEIR_DATA_DIR",
+    "WEIR_WASM_LIBRARY_PATH",
+    "WEIR_WASM_LINKER",
+    "WEIR_WASM_RUSTC",
 ];
 
 /// Where a configuration comes from.

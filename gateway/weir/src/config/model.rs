@@ -398,8 +398,9 @@ config_table! {
 config_table! {
     /// A policy: a WebAssembly component and its settings.
     PolicyConfig {
-        /// A component that comes with Weir: `spread`, `pack`, `weighted`, `geo`, `cost`, `tier`
-        /// (placement), `mirror` (replication), `latency` (read routing), `overflow-spill`.
+        /// A component that comes with Weir. Placement: `spread`, `pack`, `weighted`, `geo`,
+        /// `cost`, `latency`, `mirror`, `tier`; replication: `mirror`, `tier`; read routing:
+        /// `geo`, `cost`, `latency`; overflow: `overflow-spill`.
         builtin: Option<String> = None, Kind::Text, "\"pack\"";
         /// File with a component. Replacing it swaps the policy while the gateway runs. Its
         /// signature stands beside it, in a file of the same name with `.sig` behind it.
@@ -451,6 +452,9 @@ config_table! {
         component_bytes_max: usize = 33_554_432, Kind::Integer(1024, 268_435_456);
         /// Fuel (about one unit per instruction) of one decision.
         call_fuel_max: u64 = 5_000_000, Kind::Integer(10_000, 1_000_000_000);
+        /// Fuel of one decision for each backend in addition: what an interpreter needs to take
+        /// in the backend's state.
+        call_fuel_per_backend_max: u64 = 400_000, Kind::Integer(0, 1_000_000_000);
         /// Backstop in wall time of one decision, for stalls of the machine.
         call_time_ms_max: u64 = 80, Kind::Integer(10, 10_000);
         /// Memory of one instance.

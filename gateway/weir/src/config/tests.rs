@@ -585,6 +585,7 @@ fn the_environment_wins_and_is_named() {
         ("WEIR_PLACEMENT__FACTOR", "1"),
         ("WEIR_BACKENDS__A__READ_ONLY", "true"),
         ("WEIR_ADMIN_TOKEN", "not configuration"),
+        ("WEIR_WASM_RUSTC", "/opt/rustc"),
         ("OTHER", "ignored"),
     ];
     let text = format!("{RIGHT}[s3]\nregion = \"x\"\n");

@@ -59,7 +59,9 @@ impl fmt::Display for ShownDifferences {
             let (subject, bytes) = in_words::subject(&difference.input);
             writeln!(f, "  {} {subject} ({bytes} bytes)", difference.input.kind())?;
             let decided = in_words::answer(&difference.decided, &self.facts);
-            writeln!(f, "    {}: {decided}", difference.decided_by)?;
+            let decider = &*difference.decided_by;
+            let (name, digits) = decider.split_once('@').unwrap_or((decider, ""));
+            writeln!(f, "    {name} {}: {decided}", short(digits))?;
             match (&difference.shadow, &difference.fault) {
                 (Some(answer), _) => {
                     writeln!(f, "    shadow: {}", in_words::answer(answer, &self.facts))?;

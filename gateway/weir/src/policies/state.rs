@@ -124,12 +124,14 @@ impl PolicyState {
             // What decides everything need not be tried.
             stage.take_if(|staged| staged.held.revision == held.revision);
         }
-        match self.active.replace(held) {
-            Some(before) if Some(&before.revision) != self.active_revision() => {
+        let before = self.active.replace(held);
+        if let (Some(before), Some(now)) = (before, &self.active) {
+            // The same revision again has the same one before it. So has the same component with
+            // the configuration's settings, when those were changed: the old ones are gone.
+            let is_same = before.component == now.component && before.settings == now.settings;
+            if before.revision != now.revision && !is_same {
                 self.previous = Some(before);
             }
-            // The same revision again has the same one before it.
-            _ => {}
         }
         let active = self.active_revision().cloned();
         self.previous

@@ -47,6 +47,13 @@ fn revisions_move_between_their_places() {
     (state.shadow, state.canary) = (staged("b"), staged("e"));
     state.activate(held("e"), Follows::Configured);
     assert_eq!(places(&state), "active e, shadow b, previous c, waiting b");
+    // The configuration's settings have changed: the same component is another revision.
+    let renewed = Held {
+        revision: "f".repeat(64),
+        ..held("e")
+    };
+    state.activate(renewed, Follows::Configured);
+    assert_eq!(places(&state), "active f, shadow b, previous c, waiting b");
 }
 
 #[test]

@@ -47,6 +47,9 @@ pub struct Header {
 pub struct Limits {
     /// Fuel of one decision.
     pub call_fuel_max: u64,
+    /// Fuel of one decision for each backend in addition; there was none before it was recorded.
+    #[serde(default)]
+    pub call_fuel_per_backend_max: u64,
     /// Memory of one instance.
     pub memory_bytes_max: usize,
 }
@@ -56,6 +59,7 @@ impl Limits {
     pub fn of(config: &PolicyHostConfig) -> Self {
         Self {
             call_fuel_max: config.call_fuel_max,
+            call_fuel_per_backend_max: config.call_fuel_per_backend_max,
             memory_bytes_max: config.memory_bytes_max,
         }
     }

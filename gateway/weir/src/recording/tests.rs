@@ -157,7 +157,7 @@ fn a_full_disk_drops_and_counts_and_nobody_waits() {
 fn what_is_no_recording_says_so() {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let file = scratch.path().join("x.jsonl");
-    let header = r#"{"row":"header","format":1,"policy":"p","started_at":"","share_permille":1,"limits":{"call_fuel_max":1,"memory_bytes_max":1},"facts":{}}"#;
+    let header = r#"{"row":"header","format":1,"policy":"p","started_at":"","share_permille":1,"limits":{"call_fuel_max":1,"call_fuel_per_backend_max":1,"memory_bytes_max":1},"facts":{}}"#;
     let native = Decision {
         revision: "native".into(),
         native: Some(NativeCause::Unbound),

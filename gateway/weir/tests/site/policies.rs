@@ -3,6 +3,7 @@
 
 mod oci;
 mod recorded;
+mod storage;
 mod torn;
 
 use std::path::Path;

@@ -255,18 +255,45 @@ pub enum IndexCommand {
         #[command(flatten)]
         remote: Remote,
     },
-    /// Make an index from a backup. No gateway may run on the data folder.
+    /// Make an index from a backup, or from what index insurance has shipped to the backends. No
+    /// gateway may run on the data folder.
     Restore {
         /// The backup.
-        file: PathBuf,
+        #[arg(required_unless_present = "from_backends")]
+        file: Option<PathBuf>,
         /// Give the index a new epoch: backends that the old one wrote to are then not taken
         /// for its own.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "from_backends")]
         new_epoch: bool,
+        /// From the backends.
+        #[command(flatten)]
+        wanted: FromBackends,
         /// Where to.
         #[command(flatten)]
         at: Where,
     },
+}
+
+/// An index from what lies on the backends.
+#[derive(Debug, Clone, Args)]
+pub struct FromBackends {
+    /// Make the index of what index insurance has shipped to the backends, up to the last
+    /// change that is whole there. The backends are then this index's; a gateway that is still
+    /// at work with the old one stops writing to them within seconds.
+    #[arg(long, conflicts_with = "file")]
+    pub from_backends: bool,
+    /// Say what would be restored, and change nothing.
+    #[arg(long, requires = "from_backends")]
+    pub dry_run: bool,
+    /// Where part of the log is missing, restore what comes before it.
+    #[arg(long, requires = "from_backends")]
+    pub up_to_gap: bool,
+    /// This stream, as a report names it, instead of the newest.
+    #[arg(long, requires = "from_backends")]
+    pub stream: Option<String>,
+    /// Do not wait for a gateway that might still be at work with the old index.
+    #[arg(long, requires = "from_backends")]
+    pub no_wait: bool,
 }
 
 /// The backends.

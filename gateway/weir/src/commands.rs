@@ -18,12 +18,13 @@ use weir_types::entropy::{Entropy, SystemEntropy};
 
 use crate::adopt::Prospect;
 use crate::cli::{
-    BackendCommand, Cli, Command, ConfigCommand, Explain, IndexCommand, Remote, Where,
+    BackendCommand, Cli, Command, ConfigCommand, Explain, FromBackends, IndexCommand, Remote, Where,
 };
 use crate::client::{Asked, Client};
 use crate::config::Finding;
 use crate::config::mistake::Weight;
 use crate::error::Failure;
+use crate::insurance;
 use crate::policies::Policies;
 use crate::serve::{Plan, Running, plan};
 use crate::site::{open_backends, open_index};
@@ -143,6 +144,11 @@ fn check(at: Where) -> Ended {
     // Components compile as they would at the start.
     let mistakes = Policies::check_configuration(&plan.config).map_err(Failure::of)?;
     if mistakes.is_empty() {
+        if !plan.config.insurance.enabled {
+            tell(
+                "note: index insurance is off: the index in the data folder is the only record of what lies on the backends ([insurance] enabled = true)",
+            );
+        }
         return print("the configuration is right\n");
     }
     let findings = config::locate(&plan.sources, mistakes);
@@ -217,7 +223,11 @@ fn open_existing(plan: &Plan) -> Result<weir_index::EmbeddedIndex, Failure> {
             path.display()
         )));
     }
-    open_index(&plan.config, plan.index.clone())
+    let options = weir_index::IndexOptions {
+        log: insurance::log_options(&plan.config, &plan.sources)?,
+        ..plan.index.clone()
+    };
+    open_index(&plan.config, options)
 }
 
 fn absolute(file: &Path) -> Result<std::path::PathBuf, Failure> {
@@ -229,10 +239,17 @@ fn index(command: IndexCommand) -> Ended {
         IndexCommand::Verify(remote) => verify_index(&remote),
         IndexCommand::Backup { file, remote } => backup(&file, &remote),
         IndexCommand::Restore {
-            file,
+            file: Some(file),
             new_epoch,
             at,
+            ..
         } => restore(&file, at, new_epoch),
+        IndexCommand::Restore {
+            file: None,
+            at,
+            wanted,
+            ..
+        } => restore_from_backends(at, &wanted),
     }
 }
 
@@ -303,6 +320,23 @@ fn restore(file: &Path, at: Where, new_epoch: bool) -> Ended {
     let target = plan.config.data_dir.join(crate::site::INDEX_FILE);
     let summary = crate::backup::restore(file, &target, new_epoch, &|line| tell(&line))?;
     print(&format!("{summary}\n"))
+}
+
+fn restore_from_backends(at: Where, wanted: &FromBackends) -> Ended {
+    let plan = planned(at)?;
+    logs::start(&plan.config.log);
+    crate::first_run::make_data_dir(&plan.config.data_dir).map_err(Failure::of)?;
+    let wanted = insurance::restore::Wanted {
+        dry_run: wanted.dry_run,
+        up_to_gap: wanted.up_to_gap,
+        stream: wanted.stream.clone(),
+        no_wait: wanted.no_wait,
+    };
+    let tell = |line: String| tell(&line);
+    let restoring = insurance::restore::restore(&plan.config, &plan.sources, &wanted, &tell);
+    let report = runtime()?.block_on(Box::pin(restoring))?;
+    print(&report.to_string())?;
+    Ok(verdict(report.has_every_copy()))
 }
 
 fn adopt(id: &str, yes: bool, at: Where) -> Ended {

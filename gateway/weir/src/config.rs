@@ -1,6 +1,7 @@
 //! Configuration: what it may hold, how it is read, and what can be wrong with it.
 
 pub mod check;
+pub mod insurance;
 pub mod load;
 pub mod mistake;
 pub mod model;

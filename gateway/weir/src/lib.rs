@@ -17,6 +17,7 @@ pub mod explain;
 pub mod first_run;
 pub mod grants;
 pub mod in_words;
+pub mod insurance;
 pub mod listen;
 pub mod logs;
 pub mod metrics;

@@ -183,6 +183,22 @@ metrics! {
         "Counters of the policies' own.";
     index_read_only: gauge "weir_index_read_only" []
         "1 while the disk under the index is nearly full.";
+    insurance_lag_seconds: gauge "weir_index_insurance_lag_seconds" ["backend"]
+        "Index insurance: for how long the oldest change that is not shipped to a backend is committed, at most; 0 without any.";
+    insurance_lag: gauge "weir_index_insurance_lag_changes" ["backend"]
+        "Index insurance: changes of the index that are not shipped to a backend.";
+    insurance_snapshot: gauge "weir_index_insurance_snapshot_timestamp_seconds" ["backend"]
+        "Index insurance: when the newest snapshot that is whole on a backend was taken, in Unix time; absent before the first.";
+    insurance_files: counter "weir_index_insurance_files_total" ["backend", "kind"]
+        "Index insurance: segments of the log and whole snapshots shipped: `segment`, `snapshot`.";
+    insurance_bytes: counter "weir_index_insurance_bytes_total" ["backend"]
+        "Index insurance: bytes shipped.";
+    insurance_failures: counter "weir_index_insurance_failures_total" ["backend"]
+        "Index insurance: attempts to ship that failed.";
+    insurance_gaps: counter "weir_index_insurance_gaps_total" ["backend"]
+        "Index insurance: how often the log had let go of what was to be shipped next, because a backend did not take it for too long; a snapshot followed.";
+    insurance_log_bytes: gauge "weir_index_insurance_log_bytes" []
+        "Index insurance: changes that wait in the index, in bytes; absent without insurance.";
     connections: gauge "weir_connections_open" ["listener"]
         "Open connections: `s3`, `admin`.";
     connections_accepted: counter "weir_connections_accepted_total" ["listener"]
@@ -313,6 +329,38 @@ impl Metrics {
         if let Some(full) = &scrub.last_full {
             set(&self.scrub_last_full, &[id], full.began_at.as_secs());
         }
+    }
+
+    /// What is known about the shipping of the index.
+    pub fn set_insurance(&self, watch: &weir_insurance::Watch) {
+        let _not_while_scraping = self.scraping.lock();
+        let counters = [
+            &self.insurance_files,
+            &self.insurance_bytes,
+            &self.insurance_failures,
+            &self.insurance_gaps,
+        ];
+        counters.into_iter().for_each(IntCounterVec::reset);
+        for status in watch.status() {
+            let id = status.backend.as_str();
+            set(
+                &self.insurance_lag_seconds,
+                &[id],
+                status.lag_ms.div_ceil(1000),
+            );
+            set(&self.insurance_lag, &[id], status.lag_entries);
+            if let Some(snapshot) = &status.snapshot {
+                let taken = snapshot.taken_at.as_millis() / 1000;
+                set(&self.insurance_snapshot, &[id], taken);
+            }
+            add(&self.insurance_files, &[id, "segment"], status.segments);
+            add(&self.insurance_files, &[id, "snapshot"], status.snapshots);
+            add(&self.insurance_bytes, &[id], status.bytes);
+            add(&self.insurance_failures, &[id], status.failures);
+            add(&self.insurance_gaps, &[id], status.gaps);
+        }
+        let held = watch.tail().map_or(0, |tail| tail.bytes);
+        set(&self.insurance_log_bytes, &[], held);
     }
 
     fn set_policies(&self, scrape: &Scrape) {

@@ -58,6 +58,8 @@ pub struct Owned {
     id: BackendId,
     inner: Arc<dyn Backend>,
     marker: Marker,
+    /// Epochs of this site's indexes whose place ours has taken.
+    predecessors: Vec<String>,
     confirmed: AtomicBool,
     asking: Mutex<()>,
 }
@@ -74,9 +76,33 @@ impl Owned {
             id,
             inner,
             marker,
+            predecessors: Vec::new(),
             confirmed,
             asking: Mutex::new(()),
         }
+    }
+
+    /// The same for an index that was restored to succeed others: a backend whose marker names
+    /// one of these epochs is ours, and its marker is written anew.
+    #[must_use]
+    pub fn succeeding(self, predecessors: Vec<String>) -> Self {
+        Self {
+            predecessors,
+            ..self
+        }
+    }
+
+    /// Looks whether a backend that was ours still is. If not, nothing is written or deleted
+    /// there any more, as from the start: an index that was restored elsewhere has taken over.
+    pub async fn look_again(&self) -> Result<(), BackendError> {
+        if !self.is_confirmed() {
+            return Ok(());
+        }
+        if let Holder::Another(other) = self.holder().await? {
+            self.confirmed.store(false, Ordering::Release);
+            tracing::error!(backend = %self.id, %other, "another index has taken this backend over");
+        }
+        Ok(())
     }
 
     /// Whether the marker has been seen to be ours.
@@ -122,9 +148,11 @@ impl Owned {
     }
 
     async fn ask(&self) -> Result<Result<(), String>, BackendError> {
-        let holder = match self.holder().await? {
-            Holder::Nobody => self.claim().await?,
-            holder => holder,
+        let found = self.inner.read_owner().await?;
+        let is_free = found.as_deref().is_none_or(|found| self.succeeds(found));
+        let holder = match found {
+            Some(found) if !is_free => self.whose(&found),
+            _ => self.claim().await?,
         };
         Ok(match holder {
             Holder::Another(other) => Err(self.refusal(&other)),
@@ -147,6 +175,12 @@ impl Owned {
             BackendError::new(BackendErrorKind::Unavailable, message)
         })?;
         Ok(self.whose(&stands))
+    }
+
+    fn succeeds(&self, found: &[u8]) -> bool {
+        serde_json::from_slice::<Marker>(found).is_ok_and(|marker| {
+            marker.site == self.marker.site && self.predecessors.contains(&marker.epoch)
+        })
     }
 
     fn whose(&self, found: &[u8]) -> Holder {

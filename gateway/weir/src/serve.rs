@@ -23,6 +23,7 @@ use crate::config::model::{Config, S3Config};
 use crate::config::{self, Sources};
 use crate::error::Failure;
 use crate::first_run::{self, Generated};
+use crate::insurance::Insurance;
 use crate::listen::tls::Certificate;
 use crate::listen::{Bound, Counts, Limits, Listener, PacedBody, Service};
 use crate::process;
@@ -60,6 +61,7 @@ pub struct Running {
     site: Arc<Site>,
     listeners: [Listener; 2],
     background: replicate::Background,
+    insurance: Option<Insurance>,
     reloader: Reloader,
     draining: Arc<AtomicBool>,
 }
@@ -107,6 +109,7 @@ impl Running {
             .await
             .map_err(Failure::of)?;
         let background = replicate::run(&site.gateway);
+        let insurance = Insurance::start(&site, &sources)?;
         let draining = Arc::new(AtomicBool::new(false));
         let counts = (Arc::new(Counts::default()), Arc::new(Counts::default()));
         let limits = limits(&config.s3);
@@ -174,6 +177,7 @@ impl Running {
             site,
             listeners,
             background,
+            insurance,
             reloader,
             draining,
         })
@@ -208,6 +212,9 @@ impl Running {
         s3.drain().await;
         self.reloader.stop().await;
         self.background.stop().await;
+        if let Some(insurance) = self.insurance {
+            insurance.stop().await;
+        }
         admin.drain().await;
         let note = self.site.config.data_dir.join(ADMIN_URL_FILE);
         if let Err(error) = std::fs::remove_file(note) {

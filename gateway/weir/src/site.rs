@@ -21,6 +21,7 @@ use crate::config::model::{BackendConfig, Config, LimitsConfig};
 use crate::decider::PolicyDecider;
 use crate::error::Failure;
 use crate::grants::{Access, RootCredential};
+use crate::insurance;
 use crate::metrics::Metrics;
 use crate::owner::{Owned, Ownership};
 use crate::policies::Policies;
@@ -58,6 +59,8 @@ pub struct Site {
     pub metrics: Arc<Metrics>,
     /// What an operator should look at.
     pub problems: Arc<Problems>,
+    /// How the shipping of the index stands, once it has begun.
+    pub insurance: std::sync::OnceLock<weir_insurance::Watch>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -82,18 +85,30 @@ pub fn open_backends(
     entropy: &Arc<dyn Entropy>,
 ) -> Result<Vec<SiteBackend>, Failure> {
     let identity = index.identity();
+    let predecessors = index.predecessors().map_err(Failure::of)?;
     let open = |(name, backend): (&String, &BackendConfig)| {
-        let named = |reason: String| Failure::new(format!("backend {name}: {reason}"));
-        let id = BackendId::parse(name).map_err(|e| named(e.to_string()))?;
-        let how = backend_config(backend, sources).map_err(named)?;
-        let raw =
-            weir_backend::open(&how, Arc::clone(clock), Arc::clone(entropy)).map_err(named)?;
-        let meter = Arc::new(Metered::new(raw));
+        let (id, meter) = open_backend(name, backend, sources, clock, entropy)?;
         let counted: Arc<dyn Backend> = Arc::<Metered>::clone(&meter);
-        let owner = Arc::new(Owned::new(id.clone(), counted, &identity));
+        let owner = Owned::new(id.clone(), counted, &identity).succeeding(predecessors.clone());
+        let owner = Arc::new(owner);
         Ok(SiteBackend { id, meter, owner })
     };
     config.backends.iter().map(open).collect()
+}
+
+/// Opens one backend, behind its counters. Blocks on a directory.
+pub fn open_backend(
+    name: &str,
+    backend: &BackendConfig,
+    sources: &Sources,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<(BackendId, Arc<Metered>), Failure> {
+    let named = |reason: String| Failure::new(format!("backend {name}: {reason}"));
+    let id = BackendId::parse(name).map_err(|e| named(e.to_string()))?;
+    let how = backend_config(backend, sources).map_err(named)?;
+    let raw = weir_backend::open(&how, Arc::clone(clock), Arc::clone(entropy)).map_err(named)?;
+    Ok((id, Arc::new(Metered::new(raw))))
 }
 
 /// What the backend crate is told.
@@ -164,6 +179,10 @@ impl Site {
         let problems = Arc::new(Problems::default());
         let access = Arc::new(Access::default());
         access.set(&config, root, sources).map_err(Failure::of)?;
+        let index = IndexOptions {
+            log: insurance::log_options(&config, sources)?,
+            ..index
+        };
 
         let (index, backends, policies, config) = {
             let (clock, entropy, sources) =
@@ -218,6 +237,7 @@ impl Site {
             policies,
             metrics,
             problems,
+            insurance: std::sync::OnceLock::new(),
             clock,
         };
         site.make_buckets().await?;

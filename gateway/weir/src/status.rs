@@ -31,6 +31,8 @@ pub struct Status {
     pub index_read_only: bool,
     /// The backends.
     pub backends: Vec<BackendStatus>,
+    /// Where the index is shipped to, and how that stands; `None` when it is not.
+    pub insurance: Option<Vec<(String, String)>>,
     /// Work that waits, by kind.
     pub outbox: Vec<(&'static str, u64)>,
     /// For how long the oldest of it is due; 0 while all of it waits for its time.
@@ -122,6 +124,15 @@ impl Site {
                 .zip(&self.backends)
                 .map(backend)
                 .collect(),
+            insurance: self.insurance.get().map(|watch| {
+                let line = |status: &weir_insurance::TargetStatus| {
+                    (
+                        status.backend.to_string(),
+                        crate::insurance::in_words(status),
+                    )
+                };
+                watch.status().iter().map(line).collect()
+            }),
             outbox: WORK_KINDS.into_iter().zip(depth).collect(),
             outbox_oldest_seconds: oldest.map(|age| age.as_secs()),
             buckets: self.index.buckets().await?.len(),
@@ -151,6 +162,9 @@ impl Site {
                 ),
             }
         };
+        if let Some(watch) = self.insurance.get() {
+            self.metrics.set_insurance(watch);
+        }
         let outbox = self.index.outbox_stats().await?;
         let now = self.clock.now();
         let age = |since: Option<Timestamp>| since.map(|since| now.since(since));
@@ -212,6 +226,18 @@ impl fmt::Display for Status {
             )?;
             if let Some(scrub) = b.scrub.as_ref().filter(|s| s.is_worth_a_word()) {
                 writeln!(f, "    scrub: {scrub}")?;
+            }
+        }
+        match &self.insurance {
+            None => writeln!(
+                f,
+                "\nindex insurance is OFF: the index is the only record of what lies there"
+            )?,
+            Some(targets) => {
+                writeln!(f, "\nindex insurance")?;
+                for (backend, line) in targets {
+                    writeln!(f, "  {backend}: {line}")?;
+                }
             }
         }
         writeln!(f, "\nwork that waits")?;

@@ -97,9 +97,8 @@ impl Snapshots {
         let taken_at = clock.now();
         let index = Arc::clone(index);
         let taking = tokio::task::spawn_blocking(move || {
-            if is_first {
-                prepare(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-            }
+            let prepared = prepare(&path, is_first);
+            prepared.map_err(|error| format!("{}: {error}", path.display()))?;
             let done = index.backup_at(&path, &mut |_| {});
             let (written, position) = done.map_err(|error: BackupError| error.to_string())?;
             let position = position.ok_or("the index has no log")?;
@@ -117,8 +116,8 @@ impl Snapshots {
     }
 }
 
-/// Makes the folder of `path`, and removes what an earlier process left in it.
-fn prepare(path: &Path) -> std::io::Result<()> {
+/// Makes the folder of `path`; the first time, removes what an earlier process left in it.
+fn prepare(path: &Path, is_first: bool) -> std::io::Result<()> {
     let Some(folder) = path.parent() else {
         return Ok(());
     };
@@ -126,6 +125,9 @@ fn prepare(path: &Path) -> std::io::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(folder)?;
+    if !is_first {
+        return Ok(());
+    }
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with(FILE) {

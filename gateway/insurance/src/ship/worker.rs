@@ -35,6 +35,8 @@ pub(super) struct Worker<S: Store> {
     upload: Option<Upload>,
     tail: watch::Receiver<Option<LogTail>>,
     sent_at: Option<Instant>,
+    /// Why the snapshot that is due was not made, and until when it is not tried again.
+    no_snapshot: Option<(Instant, String)>,
     /// What was last removed: all before this number, and whether other streams too.
     cleaned: Option<(u64, bool)>,
 }
@@ -89,6 +91,7 @@ impl<S: Store> Worker<S> {
             upload: None,
             tail,
             sent_at: None,
+            no_snapshot: None,
             cleaned: None,
         }
     }
@@ -103,12 +106,12 @@ impl<S: Store> Worker<S> {
             };
             let wait = match step {
                 Ok(Next::AtOnce) => {
-                    self.tell(|post| post.known.error = None);
+                    self.recovered();
                     pause = least;
                     continue;
                 }
                 Ok(Next::Wait) => {
-                    self.tell(|post| post.known.error = None);
+                    self.recovered();
                     pause = least;
                     None
                 }
@@ -141,6 +144,11 @@ impl<S: Store> Worker<S> {
             let backend = &shared.targets[self.target].id;
             tracing::warn!(%backend, "the end of the index's log was not shipped before the stop");
         }
+    }
+
+    fn recovered(&self) {
+        let left = self.no_snapshot.as_ref().map(|(_, reason)| reason.clone());
+        self.tell(|post| post.known.error = left);
     }
 
     fn failed(&self, trouble: &Trouble) {
@@ -177,12 +185,13 @@ impl<S: Store> Worker<S> {
             self.standing = self.look(tail.stream).await?;
             self.told();
         }
-        if self.upload.is_none() && self.is_snapshot_due(tail) {
-            let newer = self.standing.as_ref().and_then(|s| s.snapshot);
-            let at_least = newer.map_or(0, |snapshot| snapshot.number + 1);
-            self.begin_snapshot(at_least).await?;
+        if self.standing.is_none() {
+            self.begin_snapshot(0).await?;
         }
         let more = self.ship_log().await?;
+        if self.upload.is_none() && self.is_snapshot_due(tail) {
+            self.follow_up().await;
+        }
         if self.upload.is_some() {
             self.ship_part().await?;
             return Ok(Next::AtOnce);
@@ -298,6 +307,26 @@ impl<S: Store> Worker<S> {
         let is_old = self.shared.clock.now().since(snapshot.taken_at) >= settings.snapshot_interval;
         let much = snapshot.bytes.max(settings.snapshot_log_bytes_min);
         standing.log_bytes > much || (is_old && tail.last > snapshot.number)
+    }
+
+    /// Begins the snapshot that is due. When that fails, such as for want of room, the log goes
+    /// on being shipped all the same.
+    async fn follow_up(&mut self) {
+        if self
+            .no_snapshot
+            .as_ref()
+            .is_some_and(|(until, _)| Instant::now() < *until)
+        {
+            return;
+        }
+        let newest = self.standing.as_ref().and_then(|s| s.snapshot);
+        let at_least = newest.map_or(0, |snapshot| snapshot.number + 1);
+        let begun = self.begin_snapshot(at_least).await;
+        self.no_snapshot = begun.err().map(|trouble| {
+            self.failed(&trouble);
+            let (_, longest) = self.shared.settings.retry_pause;
+            (Instant::now() + longest, trouble.to_string())
+        });
     }
 
     async fn begin_snapshot(&mut self, at_least: u64) -> Result<(), Trouble> {

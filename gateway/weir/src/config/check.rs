@@ -3,6 +3,7 @@
 
 mod backends;
 mod credentials;
+mod insurance;
 mod storage;
 
 use std::net::SocketAddr;
@@ -30,6 +31,7 @@ pub fn check(config: &Config, sources: &Sources) -> Vec<Mistake> {
     check.credentials();
     check.listeners();
     check.limits();
+    check.insurance();
     check.log();
     check.mistakes
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use figment::value::Dict;
 use weir_types::id::{BackendId, BucketName, SiteId};
 
+use super::insurance::InsuranceConfig;
 use super::schema::{Kind, config_table, no_literal};
 
 const ANY: Kind = Kind::Integer(0, u64::MAX);
@@ -117,6 +118,8 @@ config_table! {
         policies: BTreeMap<String, PolicyConfig> = BTreeMap::new(), Kind::Map(PolicyConfig::TABLE, plain_name), "nearest";
         /// The host of the policies: limits, signatures, what is kept.
         policy_host: PolicyHostConfig = PolicyHostConfig::default(), Kind::Table(PolicyHostConfig::TABLE);
+        /// Copies of the index on the backends.
+        insurance: InsuranceConfig = InsuranceConfig::default(), Kind::Table(InsuranceConfig::TABLE);
         /// Limits and times of the gateway's core.
         limits: LimitsConfig = LimitsConfig::default(), Kind::Table(LimitsConfig::TABLE);
     }
@@ -541,6 +544,7 @@ no_literal!(
     PrefixConfig,
     RecordingConfig,
     PolicyHostConfig,
+    InsuranceConfig,
     LimitsConfig
 );
 
@@ -595,6 +599,7 @@ impl Config {
             join_some(&mut policy.oci);
         }
         join_some(&mut self.policy_host.compile_cache_dir);
+        join_some(&mut self.insurance.key_file);
         self
     }
 }

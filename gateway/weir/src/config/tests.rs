@@ -685,3 +685,46 @@ fn the_page_of_the_documentation_is_the_reference() {
         "run: weir config reference --page > docs/configuration.md"
     );
 }
+
+#[test]
+fn the_insurance_needs_backends_that_are_there_and_a_key_that_is_one() {
+    for (text, place, words) in [
+        (
+            "backends = [\"a\", \"bb\"]",
+            "backends",
+            &["there is no backend \"bb\"", "\"b\""][..],
+        ),
+        (
+            "backends = [\"a\", \"a\"]",
+            "backends",
+            &["\"a\" is named twice"],
+        ),
+        (
+            "enabled = true\nbackends = [\"a\"]",
+            "backends",
+            &["warning", "single backend"],
+        ),
+        ("key_env = \"SHORT\"", "key_env", &["64 hexadecimal digits"]),
+        ("key_env = \"MISSING\"", "key_env", &["MISSING is not set"]),
+        (
+            "key_file = \"k\"\nkey_env = \"SHORT\"",
+            "key_file",
+            &["both given"],
+        ),
+    ] {
+        let scratch = tempfile::tempdir().expect("a scratch folder");
+        let text = format!("{RIGHT}[insurance]\n{text}\n");
+        let found = findings_in(scratch.path(), &text, &[("SHORT", "0123456789abcdef")]);
+        assert_eq!(found.len(), 1, "{text}\n{found:#?}");
+        for word in words {
+            assert!(found[0].contains(word), "{found:#?} lacks {word:?}");
+        }
+        assert!(!found[0].contains("0123456789abcdef"), "a secret is shown");
+        let line = text.lines().position(|line| line.starts_with(place));
+        let line = line.expect("it is there") + 1;
+        assert!(
+            found[0].starts_with(&format!("weir.toml:{line}:")),
+            "{found:#?}"
+        );
+    }
+}

@@ -159,3 +159,50 @@ async fn to_look_for_the_holder_claims_nothing() {
     assert_eq!(us.holder().await.expect("answered"), Holder::Nobody);
     assert_eq!(backend.read_owner().await.expect("answered"), None);
 }
+
+#[tokio::test]
+async fn a_successor_takes_over_what_its_predecessors_had_and_nothing_else() {
+    for (marker, is_ours) in [
+        (br#"{"site":"s","epoch":"e1"}"#.as_slice(), true),
+        (br#"{"site":"s","epoch":"e2"}"#, true),
+        (br#"{"site":"s","epoch":"e3"}"#, true),
+        (br#"{"site":"s","epoch":"e4"}"#, false),
+        (br#"{"site":"t","epoch":"e1"}"#, false),
+        (b"junk", false),
+    ] {
+        let backend = MemoryBackend::new();
+        backend.write_owner(marker).await.expect("written");
+        let successor = owned(&backend, "s", "e3").succeeding(vec!["e1".into(), "e2".into()]);
+        let ownership = successor.ownership().await;
+        assert_eq!(ownership == Ownership::Ours, is_ours, "{ownership:?}");
+        let stands = backend.read_owner().await.expect("answered");
+        let kept = stands.as_deref() == Some(marker);
+        assert_eq!(kept, !is_ours || marker.ends_with(br#""e3"}"#));
+    }
+}
+
+#[tokio::test]
+async fn an_index_that_was_succeeded_changes_nothing_once_it_has_looked() {
+    let backend = MemoryBackend::new();
+    let old = owned(&backend, "s", "e1");
+    old.put(&key(), 1, body()).await.expect("ours");
+    old.look_again().await.expect("answered");
+    assert!(old.is_confirmed(), "nothing has happened");
+    let successor = owned(&backend, "s", "e2").succeeding(vec!["e1".into()]);
+    assert_eq!(successor.ownership().await, Ownership::Ours);
+    old.look_again().await.expect("answered");
+    assert!(!old.is_confirmed());
+    for (what, error) in [
+        ("put", old.put(&key(), 1, body()).await.err()),
+        ("delete", old.delete(&key()).await.err()),
+    ] {
+        assert_eq!(error.map(|e| e.kind), Some(Denied), "{what}");
+    }
+    successor.delete(&key()).await.expect("ours");
+    // One that cannot be asked stays what it was: there was no other answer.
+    backend.set_plan(Some(Arc::new(|_: &weir_backend::memory::Call<'_>| {
+        Some(weir_backend::memory::Fault::Fail(Unavailable))
+    })));
+    assert!(successor.look_again().await.is_err());
+    assert!(successor.is_confirmed());
+}

@@ -212,6 +212,8 @@ impl Job {
         let copies = blob.copies.iter();
         let mut left: Vec<&CopyRecord> = copies
             .filter(|copy| copy.state == CopyState::Good && !goes(copy))
+            // What nobody can read does not count.
+            .filter(|copy| self.gateway.backends.get(&copy.backend).is_some())
             .collect();
         let mut dropped: Vec<&CopyRecord> = Vec::new();
         for id in drop {

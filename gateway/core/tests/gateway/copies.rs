@@ -13,6 +13,7 @@ use weir_types::backend::BackendErrorKind;
 use weir_types::clock::Timestamp;
 use weir_types::crash::CrashPoints;
 use weir_types::id::BackendId;
+use weir_types::index::Mutation;
 use weir_types::operation::PutObject;
 use weir_types::record::{ContentHeaders, CopyState, Work};
 
@@ -172,6 +173,35 @@ fn constraints_hold_for_what_the_policy_adds() {
         at_rest(&life).await;
         assert_eq!(holders(&life, "key").await, ids(&[0, 3]));
         assert_eq!(notes.clamped(Clamped::Forbidden), 3);
+    });
+}
+
+#[test]
+fn a_copy_on_a_backend_that_is_gone_makes_no_other_superfluous() {
+    let notes = Notes::default();
+    let mut world = world(29, 1, &notes, |_, _| copies(add(&[4]), &[]));
+    world.live(CrashPoints::none(), async |life| {
+        life.make_bucket().await;
+        life.client.put("key", &[1; 100]).await.expect("is put");
+        at_rest(&life).await;
+        assert_eq!(holders(&life, "key").await, ids(&[0, 4]));
+    });
+    world.unconfigure(4);
+    let decider = Scripted::placing(1, |_, _, _| vec![0]);
+    world.decider = Arc::new(decider.replicating(|_, _| copies(Vec::new(), &[0])));
+    world.live(CrashPoints::none(), async |life| {
+        let blob = blob_of(&life, "key").await;
+        let ask = Mutation::Enqueue {
+            work: Work::Replicate {
+                blob: blob.blob,
+                bytes: blob.size,
+            },
+            now: life.now(),
+            not_before: life.now(),
+        };
+        life.gateway.index().apply(ask).await.expect("is asked");
+        assert_eq!(settled(&life, "key").await, ids(&[0, 4]));
+        assert_eq!(notes.clamped(Clamped::Kept), 1);
     });
 }
 
@@ -374,7 +404,7 @@ fn the_policy_is_told_what_the_object_is_and_why_it_is_asked() {
             occasion: Occasion::Committed,
         };
         assert_eq!(*asked.lock(), [first.clone()]);
-        let mark = weir_types::index::Mutation::MarkCopy {
+        let mark = Mutation::MarkCopy {
             blob: blob.blob,
             backend: backend_id(3),
             attempt: blob.copies[1].attempt,
@@ -428,7 +458,7 @@ fn a_repair_drops_nothing_but_what_the_policy_says() {
         at_rest(&life).await;
         let blob = blob_of(&life, "key").await;
         assert!(world.memory(0).lose(blob.copies[0].key.as_str()));
-        let mark = weir_types::index::Mutation::MarkCopy {
+        let mark = Mutation::MarkCopy {
             blob: blob.blob,
             backend: backend_id(0),
             attempt: blob.copies[0].attempt,

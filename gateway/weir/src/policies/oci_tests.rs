@@ -58,10 +58,13 @@ fn a_right_layout_gives_its_component() {
     }
 }
 
+/// Damages a layout.
+type Spoil = fn(&Path);
+
 #[test]
 fn a_wrong_layout_says_what_is_wrong() {
     let same = |_: &Path| {};
-    let cases: &[(&str, fn(&Path), &str)] = &[
+    let cases: &[(&str, Spoil, &str)] = &[
         ("", same, "there are 0"),
         (OTHER, same, "there are 0"),
         (

@@ -371,3 +371,35 @@ async fn old_snapshots_stay_until_a_second_backend_has_the_new_one() {
     world.must_be_restored(&index, "after cleaning").await;
     shipping.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn without_room_for_a_snapshot_the_log_is_shipped_all_the_same() {
+    let world = World::new(2, 8);
+    let in_the_way = world.folder.path().join("insurance");
+    let index = world.open();
+    let shipping = world.ship(&index);
+    shipped(&shipping).await;
+    // The folder for snapshots goes, and something else takes its place.
+    std::fs::remove_dir_all(&in_the_way).expect("it was made");
+    std::fs::write(&in_the_way, b"in the way").expect("written");
+    for _ in 0..40 {
+        change(&index, &world.entropy, 5).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    let status = shipping.watch().status();
+    assert!(
+        status
+            .iter()
+            .all(|s| s.lag_entries == 0 && s.snapshots == 1),
+        "{status:#?}"
+    );
+    assert!(status.iter().all(|s| s.error.is_some()), "{status:#?}");
+    world.must_be_restored(&index, "by the log alone").await;
+    std::fs::remove_file(&in_the_way).expect("it is there");
+    until(&shipping, |status| {
+        status.iter().all(|s| s.snapshots == 2 && s.error.is_none())
+    })
+    .await;
+    shipping.stop().await;
+    world.must_be_restored(&index, "with snapshots again").await;
+}

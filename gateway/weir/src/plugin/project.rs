@@ -29,24 +29,24 @@ pub(super) struct Project {
 impl Project {
     /// Reads the manifest of the folder's language.
     pub(super) fn open(folder: &Path) -> Result<Self, Failure> {
-        let read: [(&str, Language, fn(&str) -> Option<String>); 3] = [
-            ("Cargo.toml", Language::Rust, |text| {
-                name_in(text, "package")
-            }),
-            ("package.json", Language::Javascript, name_in_json),
-            ("pyproject.toml", Language::Python, |text| {
-                name_in(text, "project")
-            }),
-        ];
-        for (manifest, language, name_of) in read {
+        for (manifest, language) in [
+            ("Cargo.toml", Language::Rust),
+            ("package.json", Language::Javascript),
+            ("pyproject.toml", Language::Python),
+        ] {
             let path = folder.join(manifest);
             let text = match std::fs::read_to_string(&path) {
                 Ok(text) => text,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(Failure::new(format!("{}: {error}", path.display()))),
             };
-            let name = name_of(&text)
-                .ok_or_else(|| Failure::new(format!("{}: has no name", path.display())))?;
+            let name = match language {
+                Language::Rust => name_in(&text, "package"),
+                Language::Javascript => name_in_json(&text),
+                Language::Python => name_in(&text, "project"),
+            };
+            let name =
+                name.ok_or_else(|| Failure::new(format!("{}: has no name", path.display())))?;
             return Ok(Self {
                 folder: folder.to_owned(),
                 name,

@@ -1,6 +1,8 @@
 //! The author's way, with the tools of each language: new, test, build, check, bench, sign. What
 //! needs a tool that is not here is skipped, and says so.
 
+#![expect(clippy::print_stderr, reason = "what is skipped is said")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

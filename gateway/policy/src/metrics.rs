@@ -20,6 +20,7 @@ pub(crate) struct Counters {
     pub(crate) instances_created: AtomicU64,
     pub(crate) instances_recycled: AtomicU64,
     pub(crate) instances_live: AtomicU64,
+    pub(crate) revisions_live: AtomicU64,
     pub(crate) determinism_checks: AtomicU64,
     pub(crate) determinism_mismatches: AtomicU64,
     pub(crate) quarantines: AtomicU64,
@@ -93,6 +94,7 @@ impl Counters {
             instances_created: read(&self.instances_created),
             instances_recycled: read(&self.instances_recycled),
             instances_live: read(&self.instances_live),
+            revisions_live: read(&self.revisions_live),
             determinism_checks: read(&self.determinism_checks),
             determinism_mismatches: read(&self.determinism_mismatches),
             quarantines: read(&self.quarantines),
@@ -151,6 +153,9 @@ pub struct BindingMetrics {
     pub instances_recycled: u64,
     /// Instances that exist now. The one number here that also falls.
     pub instances_live: u64,
+    /// Revisions that exist now: those that the binding holds, and those that a call still runs
+    /// on.
+    pub revisions_live: u64,
     /// Calls repeated on a fresh instance.
     pub determinism_checks: u64,
     /// How many of those disagreed.

@@ -44,6 +44,23 @@ pub(crate) struct Revision {
     /// Instances that wait for a call. A thread takes the one at its own
     /// place, so threads do not meet; all go when the revision goes.
     idle: Box<[Mutex<Option<Instance>>]>,
+    _counted: Counted,
+}
+
+/// Counts a revision while it exists.
+struct Counted(Arc<Counters>);
+
+impl Counted {
+    fn new(counters: &Arc<Counters>) -> Self {
+        counters.revisions_live.fetch_add(1, Relaxed);
+        Self(Arc::clone(counters))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.revisions_live.fetch_sub(1, Relaxed);
+    }
 }
 
 /// What came of asking a revision.
@@ -133,6 +150,7 @@ impl Revision {
             needs,
             runtime,
             compiled,
+            _counted: Counted::new(&shared.counters),
             shared,
             idle,
         })

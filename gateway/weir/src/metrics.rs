@@ -169,6 +169,10 @@ metrics! {
         "1 while a policy is not asked for a decision because it failed too often.";
     policy_info: gauge "weir_policy_info" ["policy", "revision", "stage"]
         "1 for each revision that decides (`active`), decides for a share of the keys (`canary`) or is tried (`shadow`).";
+    policy_revisions: gauge "weir_policy_revisions" ["policy"]
+        "Revisions that are in memory: those that decide, would step in, are tried or wait, and those that a decision still runs on.";
+    policy_instances: gauge "weir_policy_instances" ["policy"]
+        "Instances of components that are in memory.";
     policy_share: gauge "weir_policy_share_permille" ["policy", "stage"]
         "Of how many of a thousand the `canary` and the `shadow` decide.";
     policy_disagreements: counter "weir_policy_disagreements_total" ["policy"]
@@ -399,6 +403,8 @@ impl Metrics {
         add(&self.policy_calls, &[policy], binding.calls);
         let mismatches = binding.determinism_mismatches;
         add(&self.policy_disagreements, &[policy], mismatches);
+        set(&self.policy_revisions, &[policy], binding.revisions_live);
+        set(&self.policy_instances, &[policy], binding.instances_live);
         for (kind, count) in binding.faults {
             add(&self.policy_faults, &[policy, kind.name()], count);
         }

@@ -130,10 +130,10 @@ async fn everything_was_decided(gateway: &Gateway) -> Result<()> {
                 return Err(format!("{bad}{{{label}}} is {seen}"));
             }
         }
-        let loaded = gateway.sum("weir_policy_revisions_loaded", &label).await?;
-        println!("{name}: {loaded} revisions are loaded");
+        let loaded = gateway.sum("weir_policy_revisions", &label).await?;
+        println!("{name}: {loaded} revisions are in memory");
         if !(1.0..=REVISIONS_MAX).contains(&loaded) {
-            return Err(format!("{loaded} revisions of {name} are loaded"));
+            return Err(format!("{loaded} revisions of {name} are in memory"));
         }
     }
     Ok(())

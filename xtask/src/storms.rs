@@ -71,6 +71,19 @@ pub(crate) const STORMS: &[Storm] = &[
         },
     },
     Storm {
+        name: "restore",
+        about: "the index is removed under a working gateway and brought back from the backends",
+        program: Program::EndToEnd,
+        short: Form {
+            limit_s: 180,
+            args: &["--objects", "800"],
+        },
+        long: Form {
+            limit_s: 1800,
+            args: &["--objects", "10000"],
+        },
+    },
+    Storm {
         name: "streams",
         about: "huge objects, chunks and uploads pass through a small process",
         program: Program::EndToEnd,

@@ -121,6 +121,17 @@ impl Gateway {
         self.folder.join(id)
     }
 
+    /// Its configuration.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.folder.join("weir.toml")
+    }
+
+    /// Removes its data folder, index and all, whether it runs or not.
+    pub(crate) fn remove_data(&self) -> Result<()> {
+        let data = self.folder.join("weir-data");
+        fs::remove_dir_all(&data).map_err(|e| format!("cannot remove {}: {e}", data.display()))
+    }
+
     /// A client of it.
     pub(crate) fn client(&self) -> Client {
         Client::new(Signer {

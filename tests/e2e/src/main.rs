@@ -11,6 +11,7 @@ mod failover;
 mod gateway;
 mod kill9;
 mod random;
+mod restore;
 mod sign;
 mod sockets;
 mod streams;
@@ -27,6 +28,7 @@ const USAGE: &str = "\
 usage: weir-e2e kill9    [--kills N] [--seed N] [--writers N] [--keys N]
        weir-e2e failover [--readers N] [--large-mib N] [--seed N]
        weir-e2e streams  [--object-mib N] [--chunk-mib N] [--parts N]
+       weir-e2e restore  [--objects N] [--seed N]
        weir-e2e swap     [--swaps N] [--clients N] [--seed N]
 ";
 
@@ -56,6 +58,7 @@ fn run(words: &[String]) -> Result<&str> {
         "kill9" => runtime.block_on(kill9::run(&args)),
         "failover" => runtime.block_on(failover::run(&args)),
         "streams" => runtime.block_on(streams::run(&args)),
+        "restore" => runtime.block_on(restore::run(&args)),
         "swap" => runtime.block_on(swap::run(&args)),
         _ => Err(USAGE.to_owned()),
     }?;

@@ -275,6 +275,20 @@ impl Run<'_> {
             BackendPage::default(),
             "listing of a prefix without keys"
         );
+        // Copies of an index lie beside the blobs and are listed for themselves.
+        let copy = BackendKey::of_index(&self.site, "e1", "stream/log-1.0").expect("a valid name");
+        self.put(&copy, &pattern(5, 3), 1 << 10).await;
+        let copies = BackendKey::index_prefix(&self.site);
+        let page = self.backend.list(&copies, None, 100).await.expect("list");
+        let names: Vec<&str> = page.entries.iter().map(|e| e.key.as_str()).collect();
+        assert_eq!(names, [copy.as_str()], "listing of the index's prefix");
+        let page = self.backend.list(&prefix, None, 100).await.expect("list");
+        assert_eq!(
+            page.entries.len(),
+            keys.len(),
+            "the blobs' prefix is another"
+        );
+        self.delete(&copy).await;
         let shard = &keys[5].as_str()[..prefix.len() + 3];
         let page = self.backend.list(shard, None, 100).await.expect("list");
         assert!(

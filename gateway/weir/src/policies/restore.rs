@@ -1,5 +1,7 @@
 //! A start: every policy back to where it was.
 
+use weir_policy::{ActivateError, OnFault};
+
 use super::audit::{OK, Step, Who};
 use super::fetch::fingerprint;
 use super::lifecycle::{Stage, followed, id_of};
@@ -120,7 +122,16 @@ impl Policies {
                 held.revision
             )));
         };
-        let activated = self.host.activate(name, id);
-        activated.map_err(|error| PolicyError::Refused(error.to_string()))
+        let refused = |error: ActivateError| PolicyError::Refused(error.to_string());
+        self.host.activate(name, id).map_err(refused)?;
+        // The one before stays in memory only where it steps in: to go back to it, it is loaded
+        // from the store.
+        let status = self.host.status().remove(name);
+        let before =
+            status.filter(|status| status.settings.on_fault != OnFault::PreviousThenNative);
+        match before.and_then(|status| status.previous) {
+            Some(before) => self.host.forget(name, before).map_err(refused),
+            None => Ok(()),
+        }
     }
 }

@@ -204,7 +204,7 @@ async fn one(
     last: &mut BTreeMap<u64, u64>,
 ) -> Result<()> {
     let key = random.below(KEYS_PER_CLIENT);
-    let bucket = NAMES[usize::from(key % 4 == 0)];
+    let bucket = NAMES[usize::from(key.is_multiple_of(4))];
     let path = format!("/{bucket}/{owner}/{key}");
     match random.below(10) {
         0 => {

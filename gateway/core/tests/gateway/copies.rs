@@ -403,7 +403,7 @@ fn the_policy_is_told_what_the_object_is_and_why_it_is_asked() {
             copies: vec![held(0, CopyState::Good, written(0))],
             occasion: Occasion::Committed,
         };
-        assert_eq!(*asked.lock(), [first.clone()]);
+        assert_eq!(*asked.lock(), std::slice::from_ref(&first));
         let mark = Mutation::MarkCopy {
             blob: blob.blob,
             backend: backend_id(3),

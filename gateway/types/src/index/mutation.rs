@@ -10,8 +10,8 @@ use crate::id::{
 };
 use crate::index::ClockNote;
 use crate::record::{
-    BlobRecord, BucketRecord, CopyRecord, CopyState, Intent, PartRecord, ScrubRecord,
-    UploadRecord, VersionRecord, Work,
+    BlobRecord, BucketRecord, CopyRecord, CopyState, Intent, PartRecord, ScrubRecord, UploadRecord,
+    VersionRecord, Work,
 };
 
 /// One change. Each variant says what is checked in the transaction; when a check fails, the

@@ -424,7 +424,7 @@ impl Policies {
         &self,
         line: &Line<'_>,
         change: impl FnOnce(&mut PolicyState),
-        effect: impl FnOnce(&PolicyState) -> Result<(), PolicyError>,
+        effect: impl Fn(&PolicyState) -> Result<(), PolicyError>,
     ) -> Result<(), PolicyError> {
         let trail = &mut *self.trail.lock();
         let before = trail.state.clone();
@@ -443,6 +443,11 @@ impl Policies {
             let undone = before.write(&trail.state_file);
             if let Err(error) = told.and(undone) {
                 tracing::error!(%error, policy = line.policy, "the step was not taken back on disk");
+            }
+            // Half of it may have had its effect.
+            let back = before.policies.get(line.policy).map(effect).transpose();
+            if let Err(error) = back {
+                tracing::error!(%error, policy = line.policy, "the step was not taken back");
             }
             return Err(error);
         }

@@ -1,5 +1,5 @@
-//! Recorded decisions run against a component: [`replay`] asks whether it decides the same,
-//! [`simulate`] what would be different.
+//! Recorded decisions run against a component: [`replay()`] asks whether it decides the same,
+//! [`simulate()`] what would be different.
 //!
 //! A component is given what was recorded: the facts, the limits in force, each question with
 //! the state of every backend. Fuel is the limit and time is not, so that a slow machine

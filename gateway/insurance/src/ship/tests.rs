@@ -142,6 +142,41 @@ async fn a_log_that_had_to_let_go_is_followed_by_a_snapshot() {
     shipping.stop().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_lag_grows_until_the_snapshot_after_a_gap_is_whole() {
+    let mut world = World::new(1, 10);
+    world.log_bytes_max = 4 << 10;
+    let index = world.open();
+    let shipping = world.ship(&index);
+    shipped(&shipping).await;
+    let down = |_: &Call<'_>| Some(Fault::Fail(BackendErrorKind::Unavailable));
+    world.backends[0].set_plan(Some(Arc::new(down)));
+    change(&index, &world.entropy, 100).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    // The log goes through, the snapshot does not.
+    let no_snapshot = |call: &Call<'_>| {
+        let is_part = call.key.contains("/part-") || call.key.contains("/snap-");
+        is_part.then_some(Fault::Fail(BackendErrorKind::Unavailable))
+    };
+    world.backends[0].set_plan(Some(Arc::new(no_snapshot)));
+    let mut before = 0;
+    for round in 0..10 {
+        change(&index, &world.entropy, 1).await;
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        let status = shipping.watch().status().swap_remove(0);
+        assert!(
+            status.lag_ms >= 60_000 && status.lag_ms > before,
+            "round {round}: {status:?}"
+        );
+        before = status.lag_ms;
+    }
+    world.backends[0].set_plan(None);
+    shipped(&shipping).await;
+    assert_eq!(shipping.watch().status()[0].gaps, 1);
+    world.must_be_restored(&index, "after the gap").await;
+    shipping.stop().await;
+}
+
 /// Ends the process the `at`th time that it passes any point.
 struct DiesAt {
     at: u64,

@@ -384,8 +384,11 @@ impl<S: Store> Worker<S> {
             return self.over_the_gap().await;
         };
         let Some(first) = entries.first() else {
-            self.shared
-                .tell(self.target, |post| post.known.up_to = Some(now));
+            // Without the snapshot that the chain begins at, nothing of it can be restored.
+            if standing.waits_for.is_none() {
+                self.shared
+                    .tell(self.target, |post| post.known.up_to = Some(now));
+            }
             return Ok(false);
         };
         if first.before != standing.hash {
@@ -412,11 +415,12 @@ impl<S: Store> Worker<S> {
         self.shared.crash.pass("insurance.after-segment").await;
         (standing.number, standing.hash) = (end.number, end.hash);
         standing.log_bytes += sent;
+        let up_to = segment.up_to.filter(|_| standing.waits_for.is_none());
         self.sent_at = Some(Instant::now());
         self.tell(|post| {
             post.known.segments += 1;
             post.known.bytes += sent;
-            post.known.up_to = segment.up_to.or(post.known.up_to);
+            post.known.up_to = up_to.or(post.known.up_to);
         });
         self.told();
         self.shared.trim(stream).await?;

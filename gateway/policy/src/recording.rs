@@ -36,21 +36,17 @@ impl Recordings {
         }
     }
 
-    /// Whether `good` holds for every kept input, or for `live` if none is
-    /// kept. Ends at the first that it does not hold for.
-    pub(crate) fn all_or(
-        &self,
-        live: &Input<'_>,
-        mut good: impl FnMut(&Input<'_>) -> bool,
-    ) -> bool {
+    /// Whether `good` holds for every kept input; `None` if none is kept. Ends at the first
+    /// that it does not hold for.
+    pub(crate) fn all(&self, mut good: impl FnMut(&Input<'_>) -> bool) -> Option<bool> {
         let kept = std::mem::take(&mut *self.kept.lock());
         if kept.is_empty() {
-            return good(live);
+            return None;
         }
         let all = kept
             .iter()
             .all(|recording| recording.borrow(|input| good(&input)));
         *self.kept.lock() = kept;
-        all
+        Some(all)
     }
 }

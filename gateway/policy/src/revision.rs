@@ -194,7 +194,8 @@ impl Revision {
             Admission::Open => {}
             Admission::Closed => return Asked::Quarantined,
             Admission::Probe => {
-                let good = self.probe(&D::wrap_input(input));
+                let good = self.probe_kept(D::KIND);
+                let good = good.unwrap_or_else(|| self.probe(&D::wrap_input(input)));
                 quarantine.probed(now_ms, good, &self.runtime.limits);
                 if !good {
                     return Asked::Quarantined;
@@ -249,7 +250,9 @@ impl Revision {
         let key = hash(&(subject.bucket, subject.key));
         let principal = hash(&subject.principal);
         let quarantine = &self.quarantines[kind as usize];
-        if quarantine.failed(subject.now_ms, key, principal, &self.runtime.limits) {
+        let works = || self.probe_kept(kind);
+        let limits = &self.runtime.limits;
+        if quarantine.failed(subject.now_ms, key, principal, limits, works) {
             counters.quarantines.fetch_add(1, Relaxed);
             tracing::warn!(binding, %revision, decision = kind.name(), %fault, "policy in quarantine");
         }
@@ -334,17 +337,19 @@ impl Revision {
         Ok(instance)
     }
 
-    /// Whether the revision works again: on inputs that once succeeded, or on
-    /// this one if there are none.
+    /// Whether the revision works on inputs that once succeeded; `None` if there are none.
+    fn probe_kept(&self, kind: DecisionKind) -> Option<bool> {
+        self.recordings[kind as usize].all(|input| self.probe(input))
+    }
+
+    /// Whether a fresh instance answers this.
     fn probe(&self, input: &Input<'_>) -> bool {
         let limits = &self.runtime.limits;
-        self.recordings[input.kind() as usize].all_or(input, |input| {
-            self.shared.counters.probes.fetch_add(1, Relaxed);
-            self.shared.counters.calls.fetch_add(1, Relaxed);
-            self.fresh()
-                .and_then(|mut instance| instance.answer(input, limits, Purpose::Compare))
-                .is_ok()
-        })
+        self.shared.counters.probes.fetch_add(1, Relaxed);
+        self.shared.counters.calls.fetch_add(1, Relaxed);
+        self.fresh()
+            .and_then(|mut instance| instance.answer(input, limits, Purpose::Compare))
+            .is_ok()
     }
 }
 

@@ -16,3 +16,31 @@ pub(crate) fn io_error(what: &str, error: &Error) -> BackendError {
     };
     BackendError::new(kind, format!("fs: {what}: {error}"))
 }
+
+/// A failed read of stored bytes. Where the disk itself cannot give them back (EIO), they are as
+/// good as wrong: another copy takes their place.
+pub(crate) fn read_error(what: &str, error: &Error) -> BackendError {
+    const EIO: i32 = 5;
+    let mut failed = io_error(what, error);
+    if error.raw_os_error() == Some(EIO) {
+        failed.kind = BackendErrorKind::Corrupt;
+    }
+    failed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_has_lost_bytes_is_not_one_that_is_away() {
+        for (errno, wanted) in [
+            (5, BackendErrorKind::Corrupt),
+            (13, BackendErrorKind::Denied),
+            (110, BackendErrorKind::Unavailable),
+        ] {
+            let error = Error::from_raw_os_error(errno);
+            assert_eq!(read_error("read", &error).kind, wanted);
+        }
+    }
+}

@@ -16,7 +16,7 @@ use super::jobs::Jobs;
 use super::layer::{FileLayer, LayerFile};
 use super::manifest::{MANIFEST_BYTES_MAX, Manifest};
 use super::{FsBackend, layout};
-use crate::io_error::io_error;
+use crate::io_error::{io_error, read_error};
 
 /// Bytes read in one hop; one such piece is read ahead of the one being sent.
 const PIECE_BYTES: u64 = 256 << 10;
@@ -169,7 +169,7 @@ fn next_piece(
     let mut buffer = vec![0; usize::try_from(wanted).map_err(|e| corrupt(e.to_string()))?];
     let read = file
         .read_at(&mut buffer, segment.rest.start)
-        .map_err(|e| io_error("read", &e))?;
+        .map_err(|e| read_error("read", &e))?;
     if read < buffer.len() {
         return Err(corrupt(format!("{} is shorter than it was", segment.path)));
     }

@@ -140,11 +140,8 @@ impl Job {
         let now = gateway.now();
         let good = good(blob);
         let mut taken: Vec<BackendId> = good.iter().map(|id| (*id).clone()).collect();
-        let mut missing = usize::from(blob.placement.copies_wanted).saturating_sub(
-            gateway
-                .apart(&policy.constraints, good.iter().copied())
-                .len(),
-        );
+        let standing = self.standing(blob, &policy.constraints);
+        let mut missing = usize::from(blob.placement.copies_wanted).saturating_sub(standing);
         let mut add = proposal.add;
         if add.iter().any(|addition| addition.priority > 0) {
             clamped(Clamped::Priority);
@@ -262,6 +259,17 @@ impl Job {
         let name = blob.placement.storage_policy.as_deref();
         let policy = self.gateway.decider.named(name);
         policy.map_or_else(Constraints::default, |policy| policy.constraints.clone())
+    }
+}
+
+impl Job {
+    /// How many good copies stand beside each other on backends that are configured. One on a
+    /// backend that is not may be there or not: nobody can read it.
+    pub(super) fn standing(&self, blob: &BlobRecord, constraints: &Constraints) -> usize {
+        let gateway = &self.gateway;
+        let good = good(blob).into_iter();
+        let configured = good.filter(|id| gateway.backends.get(id).is_some());
+        gateway.apart(constraints, configured).len()
     }
 }
 

@@ -42,8 +42,18 @@ impl Job {
         }
     }
 
-    /// Removes what is suspect and what is too many.
+    /// Removes what is suspect and what is too many, if the wanted copies stand without it: some
+    /// may have become suspect since they were counted, which left work of its own.
     fn removals(&self, blob: &BlobRecord, cleared: &[u32], plan: Option<&Plan>) -> Vec<Mutation> {
+        let wanted = usize::from(blob.placement.copies_wanted);
+        let wanted = wanted.saturating_sub(plan.map_or(0, |plan| plan.owed));
+        if self.standing(blob, &self.constraints(blob)) < wanted.max(1) {
+            let later = plan.and_then(|plan| plan.later);
+            return later
+                .map(|later| self.again_at(later))
+                .into_iter()
+                .collect();
+        }
         // A policy says itself which copies are too many.
         let most = match plan {
             Some(_) => usize::MAX,
@@ -76,7 +86,10 @@ impl Job {
             .iter()
             .filter(|copy| copy.state == CopyState::Good)
             .collect();
-        good.sort_by_key(|copy| !just_read.contains(&copy.attempt));
+        good.sort_by_key(|copy| {
+            let is_away = self.gateway.backends.get(&copy.backend).is_none();
+            (is_away, !just_read.contains(&copy.attempt))
+        });
         let mut kept: Vec<&CopyRecord> = Vec::new();
         good.retain(|copy| {
             let clash = |other: &&CopyRecord| {

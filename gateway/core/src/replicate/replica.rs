@@ -135,11 +135,9 @@ impl Job {
             let Some(blob) = self.live(id).await? else {
                 return Ok(Restored::Gone);
             };
-            let good = good(&blob);
             let wanted = usize::from(blob.placement.copies_wanted);
             let wanted = wanted.saturating_sub(plan.map_or(0, |plan| plan.owed));
-            let constraints = self.constraints(&blob);
-            let standing = self.gateway.apart(&constraints, good.iter().copied()).len();
+            let standing = self.standing(&blob, &self.constraints(&blob));
             if standing >= wanted {
                 return Ok(Restored::Whole(None));
             }
@@ -194,9 +192,10 @@ impl Job {
             .placement
             .candidates
             .iter()
-            .filter(|id| !good.contains(id) && !postponed.contains(id))
+            .filter(|id| !good.contains(id))
             .collect();
-        candidates.sort_by_key(|id| suspect(id));
+        // A copy that is missing now does not wait for the time of another.
+        candidates.sort_by_key(|id| (postponed.contains(id), suspect(id)));
         let mut reasons: Vec<String> = Vec::new();
         let mut shut = Vec::new();
         for id in candidates {

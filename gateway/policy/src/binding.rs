@@ -214,6 +214,12 @@ impl Binding {
     }
 
     pub(crate) fn activate(&self, id: RevisionId) -> Result<(), ActivateError> {
+        // Before the lock, which status and metrics take too.
+        if let Some(revision) = self.find(id)
+            && !self.current.load().is_active(&revision)
+        {
+            revision.warm();
+        }
         let mut waiting = self.waiting.lock();
         let current = Arc::clone(&self.current.load());
         let waits = waiting.iter().position(|revision| revision.id == id);
@@ -228,6 +234,9 @@ impl Binding {
     }
 
     pub(crate) fn rollback(&self) -> Result<RevisionId, ActivateError> {
+        if let Some(previous) = &self.current.load_full().previous {
+            previous.warm();
+        }
         let _changing = self.waiting.lock();
         let current = Arc::clone(&self.current.load());
         let previous = current.previous.clone();
@@ -238,6 +247,7 @@ impl Binding {
     }
 
     pub(crate) fn canary(&self, share: Option<Share>) -> Result<(), ActivateError> {
+        self.warm_part(share, |current| current.canary.as_ref());
         let waiting = self.waiting.lock();
         let part = self.part(&waiting, share)?;
         self.change(|current| current.canary = part);
@@ -249,6 +259,7 @@ impl Binding {
         share: Option<Share>,
         kept_max: usize,
     ) -> Result<(), ActivateError> {
+        self.warm_part(share, |current| current.shadow.as_ref());
         let waiting = self.waiting.lock();
         let part = self.part(&waiting, share)?;
         self.change(|current| {
@@ -292,8 +303,23 @@ impl Binding {
         }
         let found = find(waiting, &self.current.load(), revision);
         let revision = found.ok_or_else(|| self.not_loaded(revision))?;
-        revision.warm();
         Ok(Some(Part { revision, permille }))
+    }
+
+    /// Warms a revision that is to be tried, unless it is tried on the same share already.
+    fn warm_part(&self, share: Option<Share>, tried: impl Fn(&Current) -> Option<&Part>) {
+        let Some(share) = share.filter(|share| share.permille <= PERMILLE) else {
+            return;
+        };
+        let Some(revision) = self.find(share.revision) else {
+            return;
+        };
+        let is_same = tried(&self.current.load()).is_some_and(|part| {
+            Arc::ptr_eq(&part.revision, &revision) && part.permille == share.permille
+        });
+        if !is_same {
+            revision.warm();
+        }
     }
 
     fn not_loaded(&self, revision: RevisionId) -> ActivateError {
@@ -313,7 +339,6 @@ impl Binding {
     /// Makes `revision` the active one. The caller holds the lock on
     /// `waiting`.
     fn swap(&self, current: &Current, revision: Arc<Revision>) {
-        revision.warm();
         // The same revision with other facts has the same one before it.
         let replaced = current
             .active

@@ -36,7 +36,8 @@ impl GuestShared {
     /// the edge of a second may let a line more through.
     fn log_admits(&self, now_ms: u64, lines_max: u32) -> bool {
         let second = now_ms / 1000;
-        if self.log_second.swap(second, Relaxed) != second {
+        // One that is late counts towards the newest second.
+        if self.log_second.fetch_max(second, Relaxed) < second {
             self.log_lines.store(0, Relaxed);
         }
         self.log_lines.fetch_add(1, Relaxed) < lines_max
@@ -298,5 +299,7 @@ mod tests {
         assert_eq!(admitted(5000), 4);
         assert_eq!(admitted(5999), 0);
         assert_eq!(admitted(6000), 4);
+        assert_eq!(admitted(5999), 0);
+        assert_eq!(admitted(6001), 0);
     }
 }

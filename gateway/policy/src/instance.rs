@@ -27,7 +27,7 @@ pub(crate) struct Instance {
     pub(crate) calls: u32,
 }
 
-/// Whether a call is made to decide, or to compare.
+/// Whether a call is made to load or decide, or to compare or get another instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Decide,
@@ -42,9 +42,11 @@ impl Instance {
         pre: &Pre,
         shared: &Arc<GuestShared>,
         needs: Needs,
+        purpose: Purpose,
     ) -> Result<Self, Fault> {
         let limits = &runtime.limits;
-        let state = GuestState::new(Arc::clone(shared), limits);
+        let mut state = GuestState::new(Arc::clone(shared), limits);
+        state.begin(0, purpose == Purpose::Compare);
         let mut store = Store::new(&runtime.engine, state);
         store.limiter(|state| state);
         store.set_hostcall_fuel(limits.guest_output_bytes_max);
@@ -67,7 +69,7 @@ impl Instance {
     }
 
     pub(crate) fn describe(&mut self, limits: &Limits) -> Result<Described, Fault> {
-        self.begin_lifecycle(limits)?;
+        self.begin_lifecycle(limits, Purpose::Decide)?;
         let described = self.guest.describe(&mut self.store);
         described.map_err(|error| fault_of(&error))
     }
@@ -77,8 +79,9 @@ impl Instance {
         settings: &str,
         facts: &StaticFacts,
         limits: &Limits,
+        purpose: Purpose,
     ) -> Result<Result<(), Vec<ConfigError>>, Fault> {
-        self.begin_lifecycle(limits)?;
+        self.begin_lifecycle(limits, purpose)?;
         let outcome = self.guest.configure(&mut self.store, settings, facts);
         outcome.map_err(|error| fault_of(&error))
     }
@@ -144,8 +147,9 @@ impl Instance {
         self.store.data().memory_bytes()
     }
 
-    fn begin_lifecycle(&mut self, limits: &Limits) -> Result<(), Fault> {
-        self.store.data_mut().begin(0, false);
+    fn begin_lifecycle(&mut self, limits: &Limits, purpose: Purpose) -> Result<(), Fault> {
+        let quiet = purpose == Purpose::Compare;
+        self.store.data_mut().begin(0, quiet);
         let ticks = Limits::ticks(limits.configure_time_max);
         grant(&mut self.store, limits.configure_fuel_max, ticks)
     }

@@ -170,11 +170,14 @@ impl Revision {
     /// Makes the instances that requests would otherwise have to make.
     pub(crate) fn warm(&self) {
         for place in &self.idle {
-            let mut place = place.lock();
-            if place.is_none() {
-                // A fault here shows, and counts, when a request meets it.
-                *place = self.fresh().ok();
+            if place.try_lock().is_none_or(|place| place.is_some()) {
+                continue;
             }
+            // A fault here shows, and counts, when a request meets it.
+            let Ok(instance) = self.fresh() else {
+                return;
+            };
+            keep(place, instance);
         }
     }
 
@@ -203,9 +206,14 @@ impl Revision {
             }
         }
         match self.call::<D>(input, isolation) {
-            Ok(answer) => {
+            Ok((answer, None)) => {
                 quarantine.succeeded();
                 self.recordings[D::KIND as usize].offer(|| D::wrap_input(input));
+                Asked::Answer(answer)
+            }
+            Ok((answer, Some(rescued))) => {
+                // Every such call pays for a new instance.
+                self.suspect(D::KIND, &subject, &rescued);
                 Asked::Answer(answer)
             }
             Err(fault) => {
@@ -235,13 +243,18 @@ impl Revision {
     }
 
     fn failed(&self, kind: DecisionKind, subject: &Subject<'_>, fault: &Fault) {
+        self.shared.counters.fault(kind, fault.kind);
+        self.suspect(kind, subject, fault);
+    }
+
+    /// Notes a fault for the quarantine.
+    fn suspect(&self, kind: DecisionKind, subject: &Subject<'_>, fault: &Fault) {
         let GuestShared {
             binding,
             revision,
             counters,
             ..
         } = &*self.shared;
-        counters.fault(kind, fault.kind);
         if fault.kind == FaultKind::Deadline {
             // Fuel stops a guest that works too long. This one was put aside
             // by the machine, which says nothing about it.
@@ -261,12 +274,13 @@ impl Revision {
     /// One call on an instance of this thread's, and now and then the same on a fresh one: at a
     /// share of the calls, and where an instance that decided before failed. Where they differ
     /// the fresh one is right: its answer is the one that a replay gives. So a policy that
-    /// leaks memory gets a new instance, and nobody notices but the counters.
+    /// leaks memory now and then gets a new instance, and no decision is lost. With the answer
+    /// comes the fault that it was rescued from.
     fn call<D: Decision>(
         &self,
         input: &D::Input<'_>,
         isolation: Isolation,
-    ) -> Result<D::Answer, Fault> {
+    ) -> Result<(D::Answer, Option<Fault>), Fault> {
         let limits = &self.runtime.limits;
         let counters = &self.shared.counters;
         let call = counters.calls.fetch_add(1, Relaxed);
@@ -280,7 +294,7 @@ impl Revision {
             .as_ref()
             .is_err_and(|fault| reused && fault.kind != FaultKind::Deadline);
         if !sampled && !doubtful {
-            return outcome;
+            return Ok((outcome?, None));
         }
         counters.determinism_checks.fetch_add(1, Relaxed);
         let again = self.fresh()?.decide::<D>(input, limits, Purpose::Compare);
@@ -292,7 +306,7 @@ impl Revision {
             let decision = D::KIND.name();
             tracing::warn!(binding, %revision, decision, "a policy decided otherwise on a fresh instance");
         }
-        again
+        Ok((again?, outcome.err()))
     }
 
     /// An idle instance and the place to put it back to, or a fresh one.
@@ -320,18 +334,25 @@ impl Revision {
             let counters = &self.shared.counters;
             counters.instances_recycled.fetch_add(1, Relaxed);
         } else if let Some(place) = place {
-            *self.idle[place].lock() = Some(instance);
+            keep(&self.idle[place], instance);
         }
     }
 
     fn fresh(&self) -> Result<Instance, Fault> {
         let limits = &self.runtime.limits;
         let failed = |why: String| Fault::new(FaultKind::Instantiate, why);
-        let mut instance =
-            Instance::new(&self.runtime, &self.compiled.pre, &self.shared, self.needs)
-                .map_err(|fault| failed(fault.to_string()))?;
+        // What it says when it is configured was logged when it was loaded.
+        let quiet = Purpose::Compare;
+        let mut instance = Instance::new(
+            &self.runtime,
+            &self.compiled.pre,
+            &self.shared,
+            self.needs,
+            quiet,
+        )
+        .map_err(|fault| failed(fault.to_string()))?;
         instance
-            .configure(&self.settings, &self.facts, limits)
+            .configure(&self.settings, &self.facts, limits, quiet)
             .map_err(|fault| failed(format!("configure: {fault}")))?
             .map_err(|_| failed("refused the settings that another accepted".to_owned()))?;
         Ok(instance)
@@ -359,7 +380,8 @@ pub(crate) fn describe(
     compiled: &Compiled,
     shared: &Arc<GuestShared>,
 ) -> Result<Described, LoadError> {
-    let instance = Instance::new(runtime, &compiled.pre, shared, Needs::default());
+    let purpose = Purpose::Decide;
+    let instance = Instance::new(runtime, &compiled.pre, shared, Needs::default(), purpose);
     let mut instance = instance.map_err(|fault| match fault.kind {
         FaultKind::Malformed => LoadError::Type {
             version: compiled.shape.version.text(),
@@ -388,10 +410,11 @@ pub(crate) fn configure(
     settings: &str,
     facts: &StaticFacts,
 ) -> Result<Instance, LoadError> {
-    let mut instance =
-        Instance::new(runtime, &compiled.pre, shared, needs).map_err(failed("instantiation"))?;
+    let purpose = Purpose::Decide;
+    let mut instance = Instance::new(runtime, &compiled.pre, shared, needs, purpose)
+        .map_err(failed("instantiation"))?;
     instance
-        .configure(settings, facts, &runtime.limits)
+        .configure(settings, facts, &runtime.limits, purpose)
         .map_err(failed("configure"))?
         .map_err(|errors| LoadError::Configure(description::mistakes(errors)))?;
     Ok(instance)
@@ -412,6 +435,15 @@ pub(crate) fn check_settings(settings: &str, bytes_max: usize) -> Result<(), Loa
     match serde_json::from_str::<serde::de::IgnoredAny>(settings) {
         Ok(_) => Ok(()),
         Err(error) => Err(LoadError::Settings(format!("not JSON: {error}"))),
+    }
+}
+
+/// Never waits: an instance that finds no place goes.
+fn keep(place: &Mutex<Option<Instance>>, instance: Instance) {
+    if let Some(mut place) = place.try_lock()
+        && place.is_none()
+    {
+        *place = Some(instance);
     }
 }
 

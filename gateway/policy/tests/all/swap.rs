@@ -211,9 +211,56 @@ fn crafted_keys_of_one_client_do_not_switch_a_policy_off() {
             assert_eq!(good.decided_by, DecidedBy::Revision(id));
         }
     }
+    // Not at a quiet moment either, when nobody else asks.
+    for n in 0..40 {
+        let key = format!("bad{n:04}");
+        for kind in DecisionKind::ALL {
+            let input = at(question(kind, &key, "AK", &states), NOW_MS + 120_000);
+            ask(&host, "b", &input).expect("falls back");
+        }
+    }
     let metrics = &host.metrics().bindings["b"];
     assert_eq!(metrics.quarantines, 0);
     assert!(metrics.quarantined.is_empty());
+    assert!(metrics.probes > 0);
+}
+
+#[test]
+fn an_instance_that_answers_once_is_rescued_and_its_policy_goes_into_quarantine() {
+    let limits = Limits {
+        determinism_check_every: 0,
+        instances_per_revision: 1,
+        ..Limits::default()
+    };
+    let component = Guest {
+        configure: "(global.set $state (i32.const 0))".to_owned(),
+        ..does(
+            "(if (global.get $state) (then unreachable))
+             (global.set $state (i32.const 1))",
+        )
+    };
+    let host = host(limits.clone());
+    let id = activate(&host, "b", &component.build(), "{}", 2);
+    let states = states(2);
+    for kind in DecisionKind::ALL {
+        let decided_by = |n: usize| {
+            let (key, principal) = (format!("k{n}"), format!("AK{n}"));
+            let input = question(kind, &key, &principal, &states);
+            let (_, origin) = ask(&host, "b", &input).expect("decides");
+            origin.decided_by
+        };
+        let mut asked = 0;
+        while decided_by(asked) == DecidedBy::Revision(id) {
+            asked += 1;
+            assert!(asked < 100, "{kind}");
+        }
+        let closed = DecidedBy::Native(NativeCause::Quarantine);
+        assert_eq!(decided_by(asked), closed, "{kind}");
+        // Every second call fails.
+        let faults = asked / 2;
+        assert!(faults.abs_diff(limits.quarantine_keys_min) <= 1, "{asked}");
+    }
+    assert_eq!(host.metrics().bindings["b"].faults_total(), 0);
 }
 
 #[test]

@@ -245,3 +245,22 @@ fn logs_and_counters_are_bounded() {
     assert_eq!(metrics.guest.len(), 20);
     assert_eq!(metrics.guest["a"], 200);
 }
+
+#[test]
+fn only_a_load_logs_what_configure_says() {
+    let host = host(Limits {
+        determinism_check_every: 1,
+        ..Limits::default()
+    });
+    let guest = Guest {
+        configure: "(call $log (i32.const 1) (i32.const 512) (i32.const 5))".to_owned(),
+        ..Guest::default()
+    };
+    crate::support::activate(&host, "b", &guest.build(), "{}", 2);
+    let states = states(2);
+    for kind in DecisionKind::ALL {
+        ask(&host, "b", &question(kind, "key", "AK", &states)).expect("decides");
+    }
+    let metrics = &host.metrics().bindings["b"];
+    assert_eq!((metrics.log_lines, metrics.log_dropped), (1, 0));
+}

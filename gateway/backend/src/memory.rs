@@ -317,6 +317,10 @@ impl Backend for MemoryBackend {
             .map(drop)
     }
 
+    async fn confirmed(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+
     fn disputed(&self) {
         self.0.lock().disputes += 1;
     }

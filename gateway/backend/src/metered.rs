@@ -357,4 +357,12 @@ impl Backend for Metered {
         self.count(Operation::WriteOwner, self.inner.write_owner(marker))
             .await
     }
+
+    async fn confirmed(&self) -> Result<(), BackendError> {
+        self.inner.confirmed().await
+    }
+
+    fn disputed(&self) {
+        self.inner.disputed();
+    }
 }

@@ -394,6 +394,10 @@ impl Backend for S3Backend {
         Ok(())
     }
 
+    async fn confirmed(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+
     fn disputed(&self) {
         self.tags.disputed();
     }

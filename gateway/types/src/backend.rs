@@ -93,14 +93,12 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Told once, when the marker was seen to be this index's and before anything else is
     /// written: from here on, what earlier processes left unfinished may be removed.
-    async fn confirmed(&self) -> Result<(), BackendError> {
-        Ok(())
-    }
+    async fn confirmed(&self) -> Result<(), BackendError>;
 
     /// Told that [`Stored::md5`] was not that of the bytes which were sent. Either other bytes
     /// lie there, which the caller discards, or it is no MD5 any more: a backend that took a
     /// tag for one does so no longer before it has seen it to be one again.
-    fn disputed(&self) {}
+    fn disputed(&self);
 }
 
 /// Key of the object that names the site and index epoch a backend belongs to.

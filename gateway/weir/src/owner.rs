@@ -30,6 +30,12 @@ impl fmt::Display for Marker {
     }
 }
 
+/// Which index a marker names, its site and its epoch; `None`: this version cannot read it.
+pub fn named(marker: &[u8]) -> Option<(String, String)> {
+    let marker: Marker = serde_json::from_slice(marker).ok()?;
+    Some((marker.site, marker.epoch))
+}
+
 /// What is known about a backend's owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ownership {
@@ -303,6 +309,10 @@ impl Backend for Owned {
 
     async fn write_owner(&self, marker: &[u8]) -> Result<(), BackendError> {
         self.inner.write_owner(marker).await
+    }
+
+    async fn confirmed(&self) -> Result<(), BackendError> {
+        self.inner.confirmed().await
     }
 
     fn disputed(&self) {

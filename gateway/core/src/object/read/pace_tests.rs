@@ -108,6 +108,12 @@ impl Backend for Trickle {
     async fn write_owner(&self, marker: &[u8]) -> Answer<()> {
         self.0.write_owner(marker).await
     }
+
+    async fn confirmed(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    fn disputed(&self) {}
 }
 
 /// A gateway over these backends, and a blob of `bytes` with a copy on each, in this order.

@@ -149,11 +149,13 @@ pub async fn survey(site: &SiteId, targets: &[Target], key: Option<&Key>) -> Sur
 }
 
 impl Survey {
-    /// The newest stream, or the one that is named.
+    /// The stream that is named; else the newest of the indexes with one of the epochs that the
+    /// backends' owner markers name, or, where nothing of these can be restored, of all.
     pub fn choose(
         &self,
         site: &SiteId,
         stream: Option<StreamId>,
+        epochs: &[String],
     ) -> Result<&Candidate, RestoreError> {
         if self.candidates.is_empty() {
             return Err(RestoreError::Nothing(site.clone()));
@@ -175,7 +177,9 @@ impl Survey {
                 place.stream, place.epoch
             )));
         }
-        let newest = self.candidates.iter().find(|c| c.reached.is_ok());
+        let mut readable = self.candidates.iter().filter(|c| c.reached.is_ok());
+        let newest = readable.clone().find(|c| epochs.contains(&c.place.epoch));
+        let newest = newest.or_else(|| readable.next());
         newest.ok_or_else(|| RestoreError::Unusable("no snapshot is whole".into()))
     }
 }

@@ -117,7 +117,7 @@ impl World {
     pub(crate) async fn collect(&self) -> Result<Collected, RestoreError> {
         let targets = self.targets();
         let found = survey(&site(), &targets, self.key.as_ref()).await;
-        let chosen = found.choose(&site(), None)?;
+        let chosen = found.choose(&site(), None, &[])?;
         let folder = self.folder.path();
         collect(chosen, &targets, self.key.as_ref(), folder, &|_| {}).await
     }

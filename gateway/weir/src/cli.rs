@@ -288,9 +288,14 @@ pub struct FromBackends {
     /// Where part of the log is missing, restore what comes before it.
     #[arg(long, requires = "from_backends")]
     pub up_to_gap: bool,
-    /// This stream, as a report names it, instead of the newest.
+    /// This stream, as a report names it, instead of the newest of the index that the backends'
+    /// owner markers name.
     #[arg(long, requires = "from_backends")]
     pub stream: Option<String>,
+    /// Go on although this backend does not answer: what only it has is then not restored. May
+    /// be given more than once.
+    #[arg(long, requires = "from_backends", value_name = "BACKEND")]
+    pub without: Vec<String>,
     /// Do not wait for a gateway that might still be at work with the old index.
     #[arg(long, requires = "from_backends")]
     pub no_wait: bool,

@@ -330,6 +330,7 @@ fn restore_from_backends(at: Where, wanted: &FromBackends) -> Ended {
         dry_run: wanted.dry_run,
         up_to_gap: wanted.up_to_gap,
         stream: wanted.stream.clone(),
+        without: wanted.without.clone(),
         no_wait: wanted.no_wait,
     };
     let tell = |line: String| tell(&line);

@@ -1,7 +1,10 @@
+use std::time::Duration;
+
 use weir_backend::memory::{Call, Fault, MemoryBackend};
 use weir_types::backend::{Backend as _, BackendErrorKind};
 use weir_types::body::PutStream;
 use weir_types::id::BackendKey;
+use weir_types::index::Index as _;
 
 use super::*;
 use crate::testing::*;
@@ -259,6 +262,35 @@ async fn a_backend_that_does_not_answer_is_named_and_the_other_is_enough() {
         matches!(refused, Err(RestoreError::Nothing(_))),
         "{refused:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_index_that_the_markers_name_is_chosen_before_a_newer_one() {
+    let mut world = World::new(2, 4);
+    let mut epochs = Vec::new();
+    for _ in 0..2 {
+        world.store = Default::default();
+        let index = world.open();
+        epochs.push(index.identity().epoch);
+        let shipping = world.ship(&index);
+        change(&index, &world.entropy, 5).await;
+        shipped(&shipping).await;
+        shipping.stop().await;
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+    }
+    let (older, newer) = (epochs[0].clone(), epochs[1].clone());
+    let cases: [(&[String], &String); 5] = [
+        (&[], &newer),
+        (&["gone".to_owned()], &newer),
+        (&[older.clone()], &older),
+        (&[newer.clone()], &newer),
+        (&[older.clone(), newer.clone()], &newer),
+    ];
+    let found = survey(&site(), &world.targets(), None).await;
+    for (named, expected) in cases {
+        let chosen = found.choose(&site(), None, named).expect("both are whole");
+        assert_eq!(&chosen.place.epoch, expected, "{named:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

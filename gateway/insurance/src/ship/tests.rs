@@ -293,7 +293,7 @@ async fn an_index_put_back_from_a_copy_goes_another_way_and_keeps_what_was_shipp
         let found = crate::restore::survey(&site(), &world.targets(), None).await;
         assert_eq!(found.candidates.len(), 2);
         let other = found.candidates[1].place.stream;
-        let chosen = found.choose(&site(), Some(other)).expect("there");
+        let chosen = found.choose(&site(), Some(other), &[]).expect("there");
         let folder = world.folder.path();
         let collected =
             crate::restore::collect(chosen, &world.targets(), None, folder, &|_| {}).await;

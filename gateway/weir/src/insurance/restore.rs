@@ -1,8 +1,8 @@
 //! `weir index restore --from-backends`.
 //!
 //! The order makes it safe to be wrong about the old gateway being gone:
-//! 1. What lies on the backends is read and checked. If it cannot be restored, nothing has
-//!    changed.
+//! 1. What lies on the backends is read and checked. If it cannot be restored, if a backend does
+//!    not answer that has to, or if an owner marker names another index, nothing has changed.
 //! 2. The backends' owner markers are given the epoch of the index to be. A gateway that still
 //!    works with the old one looks at them every few seconds, finds that they name another, and
 //!    writes, deletes and ships no more.
@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use weir_backend::Metered;
 use weir_index::{EmbeddedIndex, IndexOptions};
 use weir_insurance::Target;
@@ -48,6 +49,8 @@ pub struct Wanted {
     pub up_to_gap: bool,
     /// This stream instead of the newest one.
     pub stream: Option<String>,
+    /// Backends that need not answer.
+    pub without: Vec<String>,
     /// Do not wait for a gateway that might still be at work with the old index.
     pub no_wait: bool,
 }
@@ -66,11 +69,35 @@ pub struct Report {
     damaged: Vec<String>,
     unreachable: Vec<(BackendId, String)>,
     others: Vec<String>,
+    /// Why it would be refused.
+    refusals: Vec<String>,
     foreign: Vec<String>,
     buckets: usize,
     objects: u64,
     under_way: usize,
     verified: verify::Report,
+}
+
+/// What is needed, on this machine, and what was found with it.
+struct Brought {
+    found: Survey,
+    collected: Collected,
+    /// Why it is refused; only a dry run goes on.
+    refusals: Vec<String>,
+}
+
+/// The epoch that the index is to have, and the one that it succeeds.
+struct Successor {
+    epoch: String,
+    of: Option<String>,
+}
+
+/// Whom a backend's owner marker names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Owner {
+    backend: BackendId,
+    /// Site and epoch; `None`: this version cannot read it.
+    index: Option<(String, String)>,
 }
 
 struct Restoration<'a> {
@@ -99,6 +126,12 @@ pub async fn restore(
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
+    let is_there = |name: &&String| config.backends.contains_key(*name);
+    if let Some(name) = wanted.without.iter().find(|name| !is_there(name)) {
+        return Err(Failure::new(format!(
+            "there is no backend {name:?} in the configuration"
+        )));
+    }
     let mut backends = Vec::new();
     for (name, backend) in &config.backends {
         backends.push(open_backend(name, backend, sources, &clock, &entropy)?);
@@ -117,19 +150,23 @@ pub async fn restore(
 
 impl Restoration<'_> {
     async fn run(&self, entropy: &Arc<dyn Entropy>) -> Result<Report, Failure> {
-        let (mut found, mut collected) = self.bring().await?;
-        let successor = self.successor(&**entropy)?;
+        let mut brought = self.bring().await?;
+        let successor = self.successor(&**entropy, &brought.collected.place.epoch)?;
         let mut foreign = Vec::new();
         if !self.wanted.dry_run {
-            foreign = self.claim(&collected.place.epoch, &successor).await?;
+            let old = &brought.collected.place.epoch;
+            foreign = self.claim(old, &successor).await?;
+            if !foreign.is_empty() && self.wanted.stream.is_none() {
+                return Err(Failure::new(foreign.join("\n")));
+            }
             if !self.wanted.no_wait {
                 let seconds = WAIT.as_secs();
                 (self.tell)(format!(
                     "waiting {seconds} s, for a gateway that may still be at work with the old index"
                 ));
                 tokio::time::sleep(WAIT).await;
-                drop(collected);
-                (found, collected) = self.bring().await?;
+                drop(brought);
+                brought = self.bring().await?;
             }
         }
         let index = if self.wanted.dry_run {
@@ -138,7 +175,7 @@ impl Restoration<'_> {
             self.target.clone()
         };
         let _trial = self.wanted.dry_run.then(|| Trial(index.clone()));
-        self.make(&index, &found, collected, foreign, successor, entropy)
+        self.make(&index, brought, foreign, successor, entropy)
             .await
     }
 
@@ -151,14 +188,18 @@ impl Restoration<'_> {
     }
 
     /// What there is, and what is needed of it on this machine.
-    async fn bring(&self) -> Result<(Survey, Collected), Failure> {
+    async fn bring(&self) -> Result<Brought, Failure> {
         let targets = self.targets();
         let key = super::key(self.config, self.sources)?;
         (self.tell)("looking at what lies on the backends".into());
-        let found = survey(&self.site, &targets, key.as_ref()).await;
+        let mut found = survey(&self.site, &targets, key.as_ref()).await;
+        let owners = self.owners(&mut found).await;
         for (id, error) in &found.unreachable {
             (self.tell)(format!("backend {id} does not answer: {error}"));
         }
+        let mut refusals = Vec::new();
+        refusals.extend(missed(&found.unreachable, &self.wanted.without));
+        self.refuse(&refusals)?;
         let stream = match &self.wanted.stream {
             None => None,
             Some(text) => {
@@ -166,7 +207,14 @@ impl Restoration<'_> {
                 Some(parsed.ok_or_else(|| Failure::new(format!("{text:?} is no stream")))?)
             }
         };
-        let chosen = found.choose(&self.site, stream).map_err(Failure::of)?;
+        let epochs: Vec<_> = owners.iter().filter_map(|o| o.index.as_ref()).collect();
+        let epochs: Vec<_> = epochs.iter().map(|(_, epoch)| epoch.clone()).collect();
+        let chosen = found.choose(&self.site, stream, &epochs);
+        let chosen = chosen.map_err(Failure::of)?;
+        if stream.is_none() {
+            refusals.extend(contradicted(&self.site, chosen, &owners));
+            self.refuse(&refusals)?;
+        }
         let folder = &self.config.data_dir;
         let collected = collect(chosen, &targets, key.as_ref(), folder, self.tell);
         let collected = collected.await.map_err(Failure::of)?;
@@ -182,8 +230,51 @@ impl Restoration<'_> {
                     listed("; not reached: ", &named(&found.unreachable)),
                 )))
             }
-            _ => Ok((found, collected)),
+            _ => Ok(Brought {
+                found,
+                collected,
+                refusals,
+            }),
         }
+    }
+
+    fn refuse(&self, refusals: &[String]) -> Result<(), Failure> {
+        match refusals {
+            [] => Ok(()),
+            _ if self.wanted.dry_run => Ok(()),
+            reasons => Err(Failure::new(reasons.join("\n"))),
+        }
+    }
+
+    /// Whom the markers of the backends that answer name. A marker that an attempt which was cut
+    /// short has written stands for the index that it was to succeed.
+    async fn owners(&self, found: &mut Survey) -> Vec<Owner> {
+        let answers = |id: &BackendId| found.unreachable.iter().all(|(other, _)| other != id);
+        let asked: Vec<_> = self.backends.iter().filter(|(id, _)| answers(id)).collect();
+        let markers = join_all(asked.iter().map(|(_, meter)| meter.read_owner())).await;
+        let noted = self.noted();
+        let mut owners = Vec::new();
+        for ((backend, _), marker) in asked.into_iter().zip(markers) {
+            let mut index = match marker {
+                Ok(None) => continue,
+                Ok(Some(marker)) => crate::owner::named(&marker),
+                Err(error) => {
+                    found.unreachable.push((backend.clone(), error.to_string()));
+                    continue;
+                }
+            };
+            if let (Some((_, epoch)), Some(noted)) = (&mut index, &noted)
+                && *epoch == noted.epoch
+            {
+                match &noted.of {
+                    Some(of) => epoch.clone_from(of),
+                    None => continue,
+                }
+            }
+            let backend = backend.clone();
+            owners.push(Owner { backend, index });
+        }
+        owners
     }
 
     /// File with the epoch that the index is to have, until it has it: an attempt that was cut
@@ -192,16 +283,26 @@ impl Restoration<'_> {
         self.config.data_dir.join(format!("{INDEX_FILE}.successor"))
     }
 
-    fn successor(&self, entropy: &dyn Entropy) -> Result<String, Failure> {
-        let note = self.note();
-        if let Ok(epoch) = std::fs::read_to_string(&note)
-            && epoch.len() == 32
-        {
-            return Ok(epoch);
-        }
-        let epoch = format!("{:032x}", entropy.u128());
-        if !self.wanted.dry_run {
-            crate::first_run::write_private(&note, epoch.as_bytes()).map_err(Failure::of)?;
+    fn noted(&self) -> Option<Successor> {
+        let note = std::fs::read_to_string(self.note()).ok()?;
+        let (epoch, of) = match note.split_once(' ') {
+            Some((epoch, of)) => (epoch, Some(of.to_owned())),
+            None => (note.as_str(), None),
+        };
+        let epoch = epoch.to_owned();
+        (epoch.len() == 32).then_some(Successor { epoch, of })
+    }
+
+    fn successor(&self, entropy: &dyn Entropy, old: &str) -> Result<String, Failure> {
+        let noted = self.noted();
+        let is_noted = noted.as_ref().and_then(|n| n.of.as_deref()) == Some(old);
+        let epoch = match noted {
+            Some(noted) => noted.epoch,
+            None => format!("{:032x}", entropy.u128()),
+        };
+        if !self.wanted.dry_run && !is_noted {
+            let note = format!("{epoch} {old}");
+            crate::first_run::write_private(&self.note(), note.as_bytes()).map_err(Failure::of)?;
         }
         Ok(epoch)
     }
@@ -228,6 +329,10 @@ impl Restoration<'_> {
             match owned.succeeding(vec![old.to_owned()]).ownership().await {
                 Ownership::Ours => {}
                 Ownership::Unknown(error) => {
+                    let unreachable = [(id.clone(), error.to_string())];
+                    if let Some(refusal) = missed(&unreachable, &self.wanted.without) {
+                        return Err(Failure::new(refusal));
+                    }
                     (self.tell)(format!(
                         "backend {id} is taken over when it answers: {error}"
                     ));
@@ -241,12 +346,16 @@ impl Restoration<'_> {
     async fn make(
         &self,
         path: &Path,
-        found: &Survey,
-        collected: Collected,
+        brought: Brought,
         foreign: Vec<String>,
         successor: String,
         entropy: &Arc<dyn Entropy>,
     ) -> Result<Report, Failure> {
+        let Brought {
+            found,
+            collected,
+            refusals,
+        } = brought;
         (self.tell)(format!(
             "making the index, up to number {}",
             collected.reached.number
@@ -297,6 +406,7 @@ impl Restoration<'_> {
             damaged: collected.damaged.clone(),
             unreachable: found.unreachable.clone(),
             others: others.collect(),
+            refusals,
             foreign,
             buckets,
             objects,
@@ -304,6 +414,52 @@ impl Restoration<'_> {
             verified,
         })
     }
+}
+
+/// What is said when backends do not answer that have to.
+fn missed(unreachable: &[(BackendId, String)], without: &[String]) -> Option<String> {
+    let needed = unreachable
+        .iter()
+        .filter(|(id, _)| !without.iter().any(|name| name == id.as_str()));
+    let needed: Vec<_> = needed.cloned().collect();
+    if needed.is_empty() {
+        return None;
+    }
+    Some(format!(
+        "not reached: {}. What only these have would be missing, and nothing would tell. No index \
+         was made. Bring them back, or go on without: --without {}",
+        needed
+            .iter()
+            .map(|(id, error)| format!("{id} ({error})"))
+            .collect::<Vec<_>>()
+            .join(", "),
+        named(&needed).join(" --without ")
+    ))
+}
+
+/// What is said when markers name another index than the one that `chosen` is of.
+fn contradicted(site: &SiteId, chosen: &Candidate, owners: &[Owner]) -> Option<String> {
+    let (stream, epoch) = (chosen.place.stream, &chosen.place.epoch);
+    let others = owners.iter().filter_map(|owner| match &owner.index {
+        None => Some(format!("that of {} cannot be read", owner.backend)),
+        Some((of, at)) if of == site.as_str() && at == epoch => None,
+        Some((of, at)) => Some(format!(
+            "that of {} names site {of:?}, epoch {at:?}",
+            owner.backend
+        )),
+    });
+    let others: Vec<_> = others.collect();
+    if others.is_empty() {
+        return None;
+    }
+    Some(format!(
+        "the newest stream that can be restored is {stream}, of epoch {epoch:?}, but the owner \
+         markers say otherwise: {}. An index of another epoch has been at work there since, or \
+         still is, and may know more. No index was made. Start with that index, or bring back the \
+         backends that have what it shipped; only when it is gone for good, restore this one with \
+         --stream {stream}",
+        others.join("; ")
+    ))
 }
 
 /// An index that nobody is to keep.
@@ -431,7 +587,13 @@ impl fmt::Display for Report {
             self.under_way
         )?;
         match self.gap {
-            None => writeln!(f, "  nothing that was shipped is missing")?,
+            None if self.unreachable.is_empty() => {
+                writeln!(f, "  nothing that was shipped is missing")?;
+            }
+            None => writeln!(
+                f,
+                "  what was shipped only to backends that did not answer is MISSING"
+            )?,
             Some((first, beyond)) => writeln!(
                 f,
                 "  MISSING: changes from number {first} on, though changes up to number {beyond} \
@@ -443,6 +605,9 @@ impl fmt::Display for Report {
         }
         for (id, error) in &self.unreachable {
             writeln!(f, "  backend {id} did not answer: {error}")?;
+        }
+        for refusal in &self.refusals {
+            writeln!(f, "  IT WOULD BE REFUSED: {refusal}")?;
         }
         for message in &self.foreign {
             writeln!(f, "  {message}")?;
@@ -465,9 +630,13 @@ impl Report {
         let missing = |finding: &Finding| !matches!(finding, Finding::Unknown { .. });
         let all = self.verified.backends.iter();
         self.gap.is_none()
+            && self.refusals.is_empty()
             && self.verified.index_problems_count == 0
             && all
                 .flat_map(|b| &b.findings)
                 .all(|finding| !missing(finding))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,7 @@ use crate::first_run::make_data_dir;
 use crate::problems::Problems;
 use crate::recording::Recorder;
 use crate::watch::Fingerprint;
-use audit::Audit;
+use audit::{Audit, Record, Step, Who};
 use state::{State, StateError};
 use store::Store;
 
@@ -150,7 +150,7 @@ impl Policies {
             host,
             facts,
             entries,
-            trail: Mutex::new(Trail::open(&folder, own, &problems)?),
+            trail: Mutex::new(Trail::open(&folder, own, &problems, &*clock)?),
             store: Store::open(folder.join("components"), own.components_kept_max)?,
             recorder,
             problems,
@@ -218,30 +218,60 @@ impl Trail {
         folder: &Path,
         config: &PolicyHostConfig,
         problems: &Problems,
+        clock: &dyn Clock,
     ) -> Result<Self, PolicyError> {
         let state_file = folder.join("state.json");
-        let state = match State::read(&state_file) {
+        let mut lost = (!state_file.exists()).then(|| "state.json is missing".to_owned());
+        let mut state = match State::read(&state_file) {
             Ok(state) => state,
             // Kept for whoever wants to look; the configuration decides from here.
             Err(error @ StateError::Damaged(..)) => {
-                std::fs::rename(&state_file, folder.join("state.json.damaged"))?;
+                std::fs::rename(&state_file, folder.join(DAMAGED))?;
                 problems.set("policies", format!("{error}; the configuration decides"));
+                lost = Some(error.to_string());
                 State::default()
             }
             Err(error) => return Err(PolicyError::Refused(error.to_string())),
         };
-        let audit = Audit::open(
+        let mut audit = Audit::open(
             folder.join("audit.jsonl"),
             config.audit_file_bytes_max,
             config.audit_files_max,
         )?;
+        if let Some(lost) = lost {
+            // What the trail tells of was carried out, and is forgotten: nothing to resolve.
+            if audit.seq() > 0 {
+                audit.append(Record {
+                    seq: 0,
+                    at: clock.now().to_string(),
+                    who: Who::Configuration,
+                    policy: "*".to_owned(),
+                    step: Step::Resolve,
+                    from: None,
+                    to: None,
+                    share_permille: None,
+                    result: format!("the state was lost: {lost}; the configuration decides"),
+                })?;
+            }
+            state.audit_seq = audit.seq();
+            // From the first start on there is one, so that a loss shows, and is told once.
+            state.write(&state_file)?;
+        }
         Ok(Self {
             state,
             state_file,
             audit,
         })
     }
+
+    /// Whether a damaged state is kept, which may name components that this one does not.
+    fn is_damaged_kept(&self) -> bool {
+        self.state_file.with_file_name(DAMAGED).exists()
+    }
 }
+
+/// What a state that cannot be read is kept as.
+const DAMAGED: &str = "state.json.damaged";
 
 /// Every policy: those with a table, those that come with Weir and are named somewhere, and
 /// the two that were always there.

@@ -9,7 +9,7 @@ use weir_policy::{
     OwnedPlacement, OwnedRead, OwnedReplication, OwnedRequest, OwnedRouting, StaticFacts, examine,
 };
 
-use super::audit::{OK, Step};
+use super::audit::{OK, Step, Who};
 use super::{Policies, PolicyError};
 use crate::in_words::counted;
 use crate::recording;
@@ -63,7 +63,13 @@ impl Policies {
         } else {
             problems.join("; ")
         };
-        self.tell(name, Step::Check, held.named(&settings), &result)?;
+        self.tell(
+            Who::AdminToken,
+            name,
+            Step::Check,
+            held.named(&settings),
+            &result,
+        )?;
         Ok(Checked {
             policy: name.to_owned(),
             recorded: is_recorded,

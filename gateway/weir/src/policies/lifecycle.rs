@@ -461,7 +461,9 @@ impl Policies {
             who = line.who.name(),
             "policy step"
         );
-        if let Err(error) = self.store.prune(&trail.state.used()) {
+        if !trail.is_damaged_kept()
+            && let Err(error) = self.store.prune(&trail.state.used())
+        {
             tracing::warn!(%error, "components that nobody uses were not removed");
         }
         Ok(())
@@ -528,13 +530,14 @@ impl Policies {
     /// A line about a revision that changes nothing.
     pub(super) fn tell(
         &self,
+        who: Who,
         name: &str,
         step: Step,
         about: Named,
         result: &str,
     ) -> Result<(), PolicyError> {
         let line = Line {
-            who: Who::AdminToken,
+            who,
             policy: name,
             step,
             from: None,

@@ -53,7 +53,9 @@ impl Policies {
 
     fn restore_one(&self, name: &str, entry: &mut Entry) {
         let state = self.state(name);
-        if let Some(previous) = &state.previous {
+        // Where it does not step in, it must not decide when the active one is not there.
+        let steps_in = entry.on_fault == OnFault::PreviousThenNative;
+        if let Some(previous) = state.previous.as_ref().filter(|_| steps_in) {
             // It becomes the previous one when the active one takes its place.
             let back = self.renew(name, entry, previous);
             if let Err(error) = back.and_then(|held| self.decide(name, &held)) {
@@ -95,7 +97,33 @@ impl Policies {
         match back {
             Ok(()) if state.follows == Follows::Revision => self.problems.clear(&problem),
             Ok(()) => {}
-            Err(error) => self.problems.set(&problem, error.to_string()),
+            Err(error) => {
+                self.problems.set(&problem, error.to_string());
+                self.without_active(name, entry, active, &error);
+            }
+        }
+    }
+
+    /// Leaves the decisions to what steps in for a revision that is not there.
+    fn without_active(&self, name: &str, entry: &Entry, active: &Held, error: &PolicyError) {
+        let other = self
+            .host
+            .status()
+            .remove(name)
+            .and_then(|status| status.active);
+        let instead = match (entry.on_fault, other) {
+            (OnFault::PreviousThenNative, Some(_)) => "the revision before decides",
+            (OnFault::Refuse, _) => "requests are refused",
+            (OnFault::PreviousThenNative | OnFault::Native, _) => "the native default decides",
+        };
+        if other.is_some() && entry.on_fault != OnFault::PreviousThenNative {
+            self.host.unbind(name);
+            self.host.bind(name, entry.binding());
+        }
+        let result = format!("cannot be loaded: {error}; {instead}");
+        let about = active.named(&entry.settings);
+        if let Err(error) = self.tell(Who::Configuration, name, Step::Refuse, about, &result) {
+            tracing::error!(policy = name, %error, "a refusal is missing in the audit trail");
         }
     }
 

@@ -102,14 +102,14 @@ async fn a_start_resolves_whatever_was_left() {
             |folder| std::fs::remove_file(folder.join("state.json")).expect("removed"),
             &["active spread"],
             "",
-            "",
+            "activate",
         ),
         (
             "a damaged state",
             |folder| std::fs::write(folder.join("state.json"), b"{\"format\":1").expect("written"),
             &["active spread"],
             "is damaged",
-            "",
+            "activate",
         ),
         (
             "the shadow's component is gone",
@@ -137,7 +137,7 @@ async fn a_start_resolves_whatever_was_left() {
             |folder| std::fs::remove_file(component(folder, "active")).expect("removed"),
             as_it_was,
             "No such file",
-            "",
+            "refuse",
         ),
         (
             "a revision that is none",
@@ -199,6 +199,14 @@ async fn a_start_resolves_whatever_was_left() {
                 "{what}"
             );
         }
+        // A state that is lost is told of once, and steps that were taken are not called lost.
+        let trail = std::fs::read_to_string(folder.join("audit.jsonl")).expect("there");
+        let is_lost = ["no state", "a damaged state"].contains(what);
+        let told = trail.matches("the state was lost").count();
+        assert_eq!(told, usize::from(is_lost), "{what}");
+        if is_lost {
+            assert_eq!(trail.matches("\"resolve\"").count(), 1, "{what}: {trail}");
+        }
         // Whatever was left, writes are placed and the next step is taken and kept.
         put(&running, "written", b"content").await;
         api.step("spread/activate", br#"{"builtin": "weighted"}"#)
@@ -217,6 +225,51 @@ async fn a_start_resolves_whatever_was_left() {
                 .ends_with(&["activate".to_owned()]),
             "{what}"
         );
+        running.stop().await;
+        let trail = std::fs::read_to_string(folder.join("audit.jsonl")).expect("there");
+        let told = trail.matches("the state was lost").count();
+        assert_eq!(
+            told,
+            usize::from(is_lost),
+            "{what}: another start is no loss"
+        );
+        if folder.join("state.json.damaged").exists() {
+            // Some are in use no more, and more than are kept.
+            let kept = |folder: &Path| {
+                let files = std::fs::read_dir(folder.join("components")).expect("there");
+                files.count()
+            };
+            assert!(
+                kept(&folder) >= kept(&scratch.path().join("kept")),
+                "{what}"
+            );
+        }
+    }
+}
+
+/// What decides where the active revision is not there and the one before is.
+#[tokio::test]
+async fn the_revision_before_decides_only_where_it_is_to() {
+    for (on_fault, decides) in [("previous", true), ("native", false), ("refuse", false)] {
+        let scratch = tempfile::tempdir().expect("a scratch folder");
+        let configured = || {
+            let mut config = config(scratch.path());
+            let policy = config.policies.entry("spread".to_owned()).or_default();
+            policy.on_fault = on_fault.to_owned();
+            config
+        };
+        let running = start(configured()).await;
+        Api::of(&running).step("spread", &own(builtin::PACK)).await;
+        running.stop().await;
+        let folder = data(scratch.path());
+        std::fs::remove_file(component(&folder, "active")).expect("removed");
+        let running = start(configured()).await;
+        let status = running.site().policies.host().status().remove("spread");
+        let status = status.expect("bound");
+        assert_eq!(status.active.is_some(), decides, "{on_fault}");
+        let audit = Api::of(&running).audit("spread").await;
+        let told = format!("{:?}", audit.last());
+        assert!(told.contains("cannot be loaded"), "{on_fault}: {told}");
         running.stop().await;
     }
 }

@@ -6,6 +6,7 @@ pub mod restore;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -24,11 +25,11 @@ use crate::site::Site;
 /// Folder in the data folder for snapshots on their way.
 pub const FOLDER: &str = "insurance";
 
-/// So often it is looked whether the backends still belong to this index. A restored index
-/// waits for longer than two of these before it takes what was shipped for all there is.
+/// So long it is waited between two looks at whether the backends still belong to this index.
 pub const OWNER_LOOK_INTERVAL: Duration = Duration::from_secs(5);
-/// A backend that does not tell its owner within this is asked again the next time.
-const OWNER_LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+/// A backend that does not tell its owner within this is asked again the next time. All are
+/// asked at one time: a cycle takes this and the interval at most, however many there are.
+pub const OWNER_LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A backend that is behind for longer is a problem.
 const LAG_PROBLEM_MS: u64 = 60_000;
@@ -129,14 +130,15 @@ impl Insurance {
 /// Looks again and again whose the backends are, and tells what is wrong with the shipping.
 async fn guard(site: Arc<Site>, watch: Watch, mut stop: watch::Receiver<bool>) {
     loop {
-        for backend in &site.backends {
+        let looks = site.backends.iter().map(async |backend| {
             let look = timeout(OWNER_LOOK_TIMEOUT, backend.owner.look_again());
-            tokio::select! {
-                looked = look => if let Ok(Err(error)) = looked {
-                    tracing::debug!(backend = %backend.id, %error, "its owner is not known now");
-                },
-                _ = stop.wait_for(|stop| *stop) => return,
+            if let Ok(Err(error)) = look.await {
+                tracing::debug!(backend = %backend.id, %error, "its owner is not known now");
             }
+        });
+        tokio::select! {
+            _ = join_all(looks) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
         }
         for status in watch.status() {
             let what = format!("index insurance on {}", status.backend);

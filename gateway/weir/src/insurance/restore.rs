@@ -27,7 +27,7 @@ use weir_types::id::{BackendId, SiteId};
 use weir_types::index::{Index, IndexIdentity, ListQuery, Mutation};
 use weir_types::record::{Intent, IntentPurpose, IntentState};
 
-use super::OWNER_LOOK_INTERVAL;
+use super::{OWNER_LOOK_INTERVAL, OWNER_LOOK_TIMEOUT};
 use crate::config::Sources;
 use crate::config::model::Config;
 use crate::error::Failure;
@@ -35,8 +35,12 @@ use crate::owner::{Owned, Ownership};
 use crate::site::{INDEX_FILE, open_backend};
 use crate::verify::{self, Finding, Progress};
 
-/// For so long a gateway with the old index may go on before it sees that it is not wanted.
-const WAIT: Duration = Duration::from_secs(OWNER_LOOK_INTERVAL.as_secs() * 2 + 2);
+/// For so long a gateway with the old index may go on before it sees that it is not wanted. In
+/// the worst case a look has read the old marker right before the new one was written, and ends
+/// only at its time limit, for another backend's sake: 5 s. Then come the pause, 5 s, and a look
+/// that takes as long as it may, 5 s: 15 s. The rest is for what is being sent at that moment.
+const WAIT: Duration =
+    Duration::from_secs(OWNER_LOOK_TIMEOUT.as_secs() * 2 + OWNER_LOOK_INTERVAL.as_secs() + 3);
 /// Keys per page when objects are counted.
 const PAGE: usize = 1000;
 

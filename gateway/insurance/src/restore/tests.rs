@@ -282,8 +282,8 @@ async fn the_index_that_the_markers_name_is_chosen_before_a_newer_one() {
     let cases: [(&[String], &String); 5] = [
         (&[], &newer),
         (&["gone".to_owned()], &newer),
-        (&[older.clone()], &older),
-        (&[newer.clone()], &newer),
+        (std::slice::from_ref(&older), &older),
+        (std::slice::from_ref(&newer), &newer),
         (&[older.clone(), newer.clone()], &newer),
     ];
     let found = survey(&site(), &world.targets(), None).await;

@@ -72,69 +72,76 @@ async fn what_is_spoilt_is_had_elsewhere_or_named_and_never_applied() {
     fn rot_file(backend: &MemoryBackend, kind: &str) {
         assert!(backend.rot(&files(backend, kind)[0], 30));
     }
-    let cases: [(&str, Spoil, End, bool); 14] = [
-        ("nothing", |_| {}, End::Whole, false),
-        ("missing on one", |b| lose(&b[0], 4), End::Whole, false),
-        ("corrupt on one", |b| rot(&b[0], 4), End::Whole, true),
+    // What is spoilt, what comes of it, and whether damage is named; `None`: the other backend's
+    // files may have been enough, and nobody looked.
+    let cases: [(&str, Spoil, End, Option<bool>); 14] = [
+        ("nothing", |_| {}, End::Whole, Some(false)),
+        (
+            "missing on one",
+            |b| lose(&b[0], 4),
+            End::Whole,
+            Some(false),
+        ),
+        ("corrupt on one", |b| rot(&b[0], 4), End::Whole, None),
         (
             "different ones missing",
             |b| (lose(&b[0], 2), lose(&b[1], 7)).0,
             End::Whole,
-            false,
+            Some(false),
         ),
         (
             "missing on both",
             |b| (lose(&b[0], 4), lose(&b[1], 4)).0,
             End::GapAfter(4),
-            false,
+            Some(false),
         ),
         (
             "corrupt on both",
             |b| (rot(&b[0], 4), rot(&b[1], 4)).0,
             End::GapAfter(4),
-            true,
+            Some(true),
         ),
         (
             "missing and corrupt",
             |b| (lose(&b[0], 4), rot(&b[1], 4)).0,
             End::GapAfter(4),
-            true,
+            Some(true),
         ),
         (
             "the first missing",
             |b| (lose(&b[0], 0), lose(&b[1], 0)).0,
             End::GapAfter(0),
-            false,
+            Some(false),
         ),
         (
             "the tail missing",
             |b| (lose(&b[0], 9), lose(&b[1], 9)).0,
             End::TailAt(9),
-            false,
+            Some(false),
         ),
         (
             "the tail corrupt",
             |b| (rot(&b[0], 9), rot(&b[1], 9)).0,
             End::GapAfter(9),
-            true,
+            Some(true),
         ),
         (
             "a part on one",
             |b| rot_file(&b[0], "part-"),
             End::Whole,
-            true,
+            None,
         ),
         (
             "a manifest on one",
             |b| rot_file(&b[0], "snap-"),
             End::Whole,
-            true,
+            None,
         ),
         (
             "a part on both",
             |b| b.iter().for_each(|b| rot_file(b, "part-")),
             End::Unusable,
-            true,
+            Some(true),
         ),
         (
             "all manifests missing",
@@ -143,7 +150,7 @@ async fn what_is_spoilt_is_had_elsewhere_or_named_and_never_applied() {
                     .for_each(|b| assert!(b.lose(&files(b, "snap-")[0])))
             },
             End::Unusable,
-            false,
+            Some(false),
         ),
     ];
     for (what, spoil, end, is_named) in cases {
@@ -168,11 +175,10 @@ async fn what_is_spoilt_is_had_elsewhere_or_named_and_never_applied() {
             assert_eq!(gap.first, found.reached.number + 1, "{what}");
             assert!(gap.beyond >= gap.first, "{what}");
         }
-        assert_eq!(
-            !found.damaged.is_empty(),
-            is_named,
-            "{what}: {:?}",
-            found.damaged
+        let named = !found.damaged.is_empty();
+        assert!(
+            is_named.is_none_or(|is_named| named == is_named),
+            "{what}: {found:?}"
         );
         let rows = world.rows(&found);
         let expected = segments.checked_sub(1).map(|last| &states[last]);
